@@ -1,0 +1,163 @@
+"""From names as written to the taxonomy: spellings merged, contradictions found."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+
+from earthsnap_train.errors import TaxonomyError
+from earthsnap_train.spec.taxonomy import TaxonomySpec
+from earthsnap_train.taxonomy.linter import Finding, NameEntry, lint, one_parent_per_rank, sort_findings
+from earthsnap_train.taxonomy.names import slug, species_ids, tidy, without_author
+from earthsnap_train.taxonomy.tree import RESERVED_RANKS, Species, Taxonomy
+
+
+def build_taxonomy(entries: Iterable[NameEntry], spec: TaxonomySpec) -> tuple[Taxonomy, tuple[Finding, ...]]:
+    """One species for all spellings of one name; whatever looked wrong is a finding, the worst first.
+
+    Entries that contradict the majority carry an error finding and are left out of the table, so that it is sound in any
+    case; under ``on_conflict: drop`` that finding is a warning. Pass the findings to ``require_sound``.
+    The species id of any spelling is ``names.species_ids``.
+    """
+    entries = sorted(entries, key=lambda one: (one.species, one.ranks, one.scientific_name or "", one.common_name or ""))
+    ids = species_ids((one.species for one in entries), spec.synonyms)
+    nameless = [one for one in entries if not ids[one.species]]
+    named = [one for one in entries if ids[one.species]]
+    ranks = _rank_order(named)
+    taxa, variants = _taxon_spellings(named)
+    named = [_respelt(one, taxa) for one in named]
+    contradictions = [_as_declared(one, spec) for one in one_parent_per_rank(named, ids, ranks)]
+    against = {entry for finding in contradictions for entry in finding.entries}
+    sound = [one for one in named if one not in against]
+    taxonomy = Taxonomy(ranks=ranks, species=_merge(sound, ids, ranks))
+    findings = [*_nameless(nameless), *variants, *contradictions, *_spellings(named, ids), *lint(taxonomy)]
+    return taxonomy, sort_findings(findings)
+
+
+def _rank_order(entries: Sequence[NameEntry]) -> tuple[str, ...]:
+    """All ranks, highest first. Raises TaxonomyError where two entries order them differently."""
+    orders = sorted({tuple(rank for rank, _ in one.ranks) for one in entries})
+    above: dict[str, set[str]] = defaultdict(set)
+    for order in orders:
+        for at, rank in enumerate(order):
+            above[rank].update(order[:at])
+    reserved = sorted(RESERVED_RANKS & above.keys())
+    if reserved:
+        raise TaxonomyError(
+            f"{reserved[0]!r} cannot be the name of a rank", where="dataset.source.ranks", remedy="Give the rank another name."
+        )
+    # Of ranks that nothing orders, the one that comes first in the alphabet is taken to be higher.
+    sorter = TopologicalSorter({rank: sorted(above[rank]) for rank in sorted(above)})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise TaxonomyError(
+            f"the ranks stand in contradicting orders: {' above '.join(error.args[1])}",
+            where="dataset.source.ranks",
+            remedy="List them highest first, everywhere in the same order.",
+        ) from None
+    ranks: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        ranks += ready
+        sorter.done(*ready)
+    return tuple(ranks)
+
+
+def _taxon_spellings(entries: Sequence[NameEntry]) -> tuple[Mapping[tuple[str, str], str], list[Finding]]:
+    """(rank, taxon as written) -> the spelling in use, which of several is the first in sorted order."""
+    spellings: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for rank, taxon in sorted({pair for one in entries for pair in one.ranks}):
+        spellings[rank, slug(taxon)].add(taxon)
+    in_use: dict[tuple[str, str], str] = {}
+    findings = []
+    for (rank, taxon_slug), written in sorted(spellings.items()):
+        first = tidy(min(written)) if taxon_slug else ""
+        in_use |= {(rank, taxon): first for taxon in written}
+        if taxon_slug and len(written) > 1:
+            findings.append(
+                Finding(
+                    code="taxon_name_variant",
+                    severity="warning",
+                    message=f"is also written {_quoted(written - {first})}; taken as one",
+                    where=f"{rank} {first}",
+                    remedy="Write it in one way.",
+                )
+            )
+    return in_use, findings
+
+
+def _respelt(entry: NameEntry, taxa: Mapping[tuple[str, str], str]) -> NameEntry:
+    return replace(entry, ranks=tuple((rank, taxa[rank, taxon]) for rank, taxon in entry.ranks))
+
+
+def _as_declared(finding: Finding, spec: TaxonomySpec) -> Finding:
+    return replace(finding, severity="warning") if spec.on_conflict == "drop" else finding
+
+
+def _merge(entries: Sequence[NameEntry], ids: Mapping[str, str], ranks: Sequence[str]) -> tuple[Species, ...]:
+    by_id: dict[str, list[NameEntry]] = defaultdict(list)
+    for one in entries:
+        by_id[ids[one.species]].append(one)
+    return tuple(_one_species(species_id, by_id[species_id], ranks) for species_id in sorted(by_id))
+
+
+def _one_species(species_id: str, entries: Sequence[NameEntry], ranks: Sequence[str]) -> Species:
+    # What is written under the name in use counts before what is written under a synonym.
+    own = [one for one in entries if slug(without_author(one.species)) == species_id] or list(entries)
+    taxa = {rank: taxon for one in reversed([*own, *entries]) for rank, taxon in one.ranks if taxon}
+    return Species(
+        species_id=species_id,
+        scientific_name=_first(one.scientific_name for one in own) or without_author(own[0].species),
+        common_name=_first(one.common_name for one in own),
+        ranks=tuple((rank, taxa[rank]) for rank in ranks if rank in taxa),
+    )
+
+
+def _first(names: Iterable[str | None]) -> str | None:
+    return min((tidy(name) for name in names if name and name.strip()), default=None)
+
+
+def _nameless(entries: Sequence[NameEntry]) -> Iterator[Finding]:
+    for one in entries:
+        yield Finding(
+            code="no_name",
+            severity="error",
+            message=f"the name {one.species!r} holds no letter and no digit",
+            where=one.where,
+            remedy="Name the species.",
+            entries=(one,),
+        )
+
+
+def _spellings(entries: Sequence[NameEntry], ids: Mapping[str, str]) -> Iterator[Finding]:
+    """Several spellings of one species, and several scientific names under one."""
+    by_id: dict[str, list[NameEntry]] = defaultdict(list)
+    for one in entries:
+        by_id[ids[one.species]].append(one)
+    for species_id, kin in sorted(by_id.items()):
+        # A declared synonym is no variant; a variant shares the slug, or its author's name is all that differs.
+        written = {one.species for one in kin if slug(without_author(one.species)) == species_id}
+        if len(written) > 1:
+            first = min(written)
+            yield Finding(
+                code="class_name_variant",
+                severity="warning",
+                message=f"{_quoted(written - {first})} beside {first!r}; merged",
+                where=species_id,
+                remedy="Write the name in one way.",
+                entries=tuple(one for one in kin if one.species in written - {first}),
+            )
+        scientific = {slug(without_author(one.scientific_name)): one.scientific_name for one in kin if one.scientific_name}
+        if len(scientific) > 1:
+            yield Finding(
+                code="scientific_name_conflict",
+                severity="warning",
+                message=f"has more than one scientific name: {_quoted(set(scientific.values()))}",
+                where=species_id,
+                remedy="Keep the one in use.",
+            )
+
+
+def _quoted(names: set[str]) -> str:
+    return ", ".join(repr(name) for name in sorted(names))

@@ -1,0 +1,79 @@
+"""Names as people write them, and the identifiers minted from them."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from earthsnap_train.errors import ConfigError
+
+LONGEST_SLUG = 100
+
+# Letters that Unicode does not decompose into a Latin letter and a mark, and the hybrid sign.
+_SPELLED_OUT = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "×": " x "})
+_APART = re.compile(r"[\s_]+")
+_NOT_SLUG = re.compile(r"[^a-z0-9]+")
+# Windows keeps these for devices, in every folder.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])$")
+
+_BINOMIAL = re.compile(
+    r"(?P<name>×?\s?[A-Z][a-zë-]+(?: [x×])? [a-zë-]{2,}(?: (?:subsp|ssp|var|subvar|f)\. [a-zë-]+)*) (?P<rest>\S.*)"
+)
+# An author's abbreviation ends in a full stop; a zoological author is followed by a year. A bare surname
+# ("Parus major Linnaeus") cannot be told from an English name ("Bird of Paradise") and is left alone.
+_AUTHOR_WORD = r"(?:[A-Z][\w'’-]*\.?|(?:[A-Z]\.)+[\w'’-]*\.?|f\.|fil\.|ex|et|and|in|de|von|van|&|al\.)"
+_AUTHOR = re.compile(rf"\(?{_AUTHOR_WORD}(?:[\s(),.&]+{_AUTHOR_WORD})*[\s(),.]*(?:\b1[789]\d\d|\b20\d\d)?\)?")
+_SURE_AUTHOR = re.compile(r"[A-Z][\w'’-]*\.|\b1[789]\d\d\b|\b20\d\d\b")
+
+
+def tidy(name: str) -> str:
+    """The name composed (NFC), with single spaces and none at its ends."""
+    return _APART.sub(" ", unicodedata.normalize("NFC", name)).strip()
+
+
+def without_author(name: str) -> str:
+    """``Rosa canina`` for ``Rosa canina L.`` and ``(L.) Mill.``-like endings; any other name comes back tidied."""
+    name = tidy(name)
+    found = _BINOMIAL.fullmatch(name)
+    if found and _AUTHOR.fullmatch(found["rest"]) and _SURE_AUTHOR.search(found["rest"]):
+        return found["name"]
+    return name
+
+
+def slug(name: str) -> str:
+    """Lower-case ASCII words joined by ``-``: safe as a folder, in a URL and in an object key. Empty if nothing is left.
+
+    Spellings that differ in case, spacing, punctuation, accents or Unicode form share one slug. A name that ASCII cannot
+    hold (another script) ends in a digest, so that two such names never share one.
+    """
+    folded = unicodedata.normalize("NFKD", name.casefold().translate(_SPELLED_OUT))
+    words = _NOT_SLUG.sub("-", "".join(c for c in folded if not unicodedata.combining(c))).strip("-")
+    is_lossy = any(c.isalnum() and not c.isascii() for c in folded)
+    if is_lossy or len(words) > LONGEST_SLUG or _RESERVED.match(words):
+        canonical = tidy(unicodedata.normalize("NFKC", name).casefold())
+        digest = hashlib.blake2b(canonical.encode(), digest_size=4).hexdigest()
+        words = f"{words[:LONGEST_SLUG]}-{digest}".strip("-")
+    return words
+
+
+def species_ids(names: Iterable[str], synonyms: Mapping[str, str]) -> dict[str, str]:
+    """The species id of every name as written: the slug of the name in use, without its author; "" for a name of no letters.
+
+    Raises ConfigError where synonyms lead back to themselves.
+    """
+    in_use = {slug(without_author(other)): slug(without_author(name)) for other, name in synonyms.items()}
+    return {name: _follow(slug(without_author(name)), in_use) for name in names}
+
+
+def _follow(start: str, in_use: Mapping[str, str]) -> str:
+    species_id, seen = start, {start}
+    while in_use.get(species_id, species_id) != species_id:
+        species_id = in_use[species_id]
+        if species_id in seen:
+            raise ConfigError(
+                f"the synonyms of {start!r} lead back to {species_id!r}",
+                where="taxonomy.synonyms",
+                remedy="Let every other name point at the one name in use.",
+            )
+        seen.add(species_id)
+    return species_id
