@@ -1,0 +1,73 @@
+"""What a release must reach before anyone is asked to approve it."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from earthsnap_train.errors import ConfigError, did_you_mean
+from earthsnap_train.evaluation.intervals import Measured
+from earthsnap_train.spec.evaluation import Gate
+
+
+class GateResult(Measured):
+    """``direction`` "min" passes at or above ``bound``, "max" at or below it."""
+
+    metric: str
+    direction: Literal["min", "max"]
+    bound: float
+    value: float
+    passed: bool
+
+    @property
+    def reason(self) -> str:
+        """A sentence for the person who asks why."""
+        wanted = "at least" if self.direction == "min" else "at most"
+        verb = "is" if self.passed else "is only" if self.direction == "min" else "is as high as"
+        return f"{self.metric} {verb} {self.value:.4g}; {wanted} {self.bound:.4g} is required"
+
+
+def judge(metrics: Mapping[str, object], gates: Mapping[str, Gate]) -> tuple[GateResult, ...]:
+    """``metrics`` is the nested mapping of summary.json; gates are judged in the order of their declaration.
+
+    Raises ConfigError for a gate on a metric that this run does not have.
+    """
+    figures = dotted(metrics)
+    check_names(gates, figures)
+    results = []
+    for name, gate in gates.items():
+        value = figures[name]
+        if gate.min is not None:
+            results.append(
+                GateResult(metric=name, direction="min", bound=gate.min, value=value, passed=value >= gate.min)
+            )
+        else:
+            assert gate.max is not None
+            results.append(
+                GateResult(metric=name, direction="max", bound=gate.max, value=value, passed=value <= gate.max)
+            )
+    return tuple(results)
+
+
+def check_names(gates: Mapping[str, Gate], known: Iterable[str]) -> None:
+    """Raises ConfigError for the first gate on a name that is not ``known``, so that a typo stops before training."""
+    names = sorted(known)
+    for gate in gates:
+        if gate not in names:
+            near = difflib.get_close_matches(gate, names, n=5, cutoff=0.4) or names[:5]
+            raise ConfigError(
+                f"there is no metric {gate!r} in this run",
+                where=f"evaluation.gates.{gate}",
+                allowed=f"among others {', '.join(near)}",
+                remedy=did_you_mean(gate, names) or "summary.json of any run lists every metric.",
+            )
+
+
+def dotted(nested: Mapping[str, object], prefix: str = "") -> dict[str, float]:
+    """Every number of a nested mapping by its dotted name; what is no number is passed over."""
+    figures: dict[str, float] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            figures |= dotted(value, f"{prefix}{key}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            figures[f"{prefix}{key}"] = float(value)
+    return figures

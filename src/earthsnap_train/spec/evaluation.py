@@ -1,0 +1,50 @@
+"""What ``conf/evaluation/`` declares: the baseline beside the family, and what a release must reach."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, model_validator
+
+from earthsnap_train.spec.model import SpecModel
+
+
+class Gate(SpecModel):
+    """A least (``min``) or a most (``max``) value. Exactly one of the two, so that the direction is always written."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if (self.min is None) == (self.max is None):
+            raise ValueError("a gate has either min or max, and exactly one of them")
+        return self
+
+
+def _dotted(value: object) -> object:
+    """``{family: {top1: {min: 0.9}}}`` and ``{family.top1: {min: 0.9}}`` say the same; null takes a gate away.
+
+    The nested form is what an override on the command line produces.
+    """
+    return dict(_walk(value, ())) if isinstance(value, Mapping) else value
+
+
+def _walk(value: Mapping[object, object], path: tuple[str, ...]) -> list[tuple[str, object]]:
+    gates: list[tuple[str, object]] = []
+    for key, below in value.items():
+        here = (*path, str(key))
+        if isinstance(below, Mapping) and not set(below) <= set(Gate.model_fields):
+            gates += _walk(below, here)
+        elif below is not None:
+            gates.append((".".join(here), below))
+    return gates
+
+
+class Evaluation(SpecModel):
+    """``flat``: ``off``, ``probe`` (a linear head on frozen embeddings, seconds) or ``full`` (trained as a child is).
+
+    ``gates``: metric name as in summary.json (``family.top1``, ``nodes.parent.ece``) -> its bound.
+    """
+
+    flat: Literal["off", "probe", "full"]
+    gates: Annotated[dict[str, Gate], BeforeValidator(_dotted)]
