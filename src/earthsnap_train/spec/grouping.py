@@ -1,19 +1,28 @@
 """What ``conf/grouping/`` declares: which species share a child."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from earthsnap_train.spec.model import SpecModel
 
 
 class ByRank(SpecModel):
-    """Groups are the taxa of one rank; those under ``min_species`` merge, those over ``max_species`` split one rank lower."""
+    """Groups are the taxa of one rank; those under ``min_species`` merge, those over ``max_species`` split one rank lower.
+
+    ``rank``: ``null`` takes the highest rank that the taxonomy has.
+    """
 
     kind: Literal["by_rank"]
-    rank: str
+    rank: str | None
     min_species: Annotated[int, Field(ge=1)]
     max_species: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _room_between(self) -> Self:
+        if self.min_species > self.max_species:
+            raise ValueError(f"min_species ({self.min_species}) is more than max_species ({self.max_species})")
+        return self
 
 
 class Manual(SpecModel):
