@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from earthsnap_train.data.preprocess import Preprocessing, prepare
+from earthsnap_train.data.preprocess import Interpolation, Preprocessing, prepare
 
 HALF = Preprocessing(image_px=64, crop_fraction=0.5, interpolation="bicubic")
 
@@ -23,11 +23,14 @@ def test_the_array_is_channels_first_bytes() -> None:
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
 @pytest.mark.parametrize(("width", "height"), [(301, 200), (200, 301), (97, 97), (1500, 1200)])
-def test_it_shows_what_resizing_and_then_cropping_the_centre_shows(width, height, interpolation) -> None:  # type: ignore[no-untyped-def]
+def test_it_shows_what_resizing_and_then_cropping_the_centre_shows(
+    width: int, height: int, interpolation: Interpolation
+) -> None:
     preprocessing = Preprocessing(image_px=112, crop_fraction=0.875, interpolation=interpolation)
     image = drawing(width, height)
     scale = 128 / min(width, height)
-    resized = image.resize((round(width * scale), round(height * scale)), getattr(Image.Resampling, interpolation.upper()))
+    resampling = Image.Resampling[interpolation.upper()]
+    resized = image.resize((round(width * scale), round(height * scale)), resampling)
     left, top = (resized.width - 112) // 2, (resized.height - 112) // 2
     expected = np.asarray(resized.crop((left, top, left + 112, top + 112))).transpose(2, 0, 1)
     assert np.abs(prepare(image, preprocessing).astype(float) - expected).mean() < 4
@@ -36,7 +39,7 @@ def test_it_shows_what_resizing_and_then_cropping_the_centre_shows(width, height
 def test_the_crop_keeps_the_centre() -> None:
     image = Image.new("RGB", (400, 200))
     image.paste((255, 255, 255), (150, 50, 250, 150))
-    assert prepare(image, HALF).min() > 250
+    assert prepare(image, HALF).min() > 220  # the filter reaches a pixel beyond the crop
 
 
 def test_a_whole_crop_reaches_both_ends_of_the_shorter_side() -> None:

@@ -1,6 +1,7 @@
 """The golden files were written by MXNet 1.9.1 (``benchmarks/records/oracle_write.py``)."""
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_any_mixture_of_magic_numbers_comes_back_whole(pieces: list[bytes]) -> N
         (lambda data: data[:8] + b"\2" + data[9:], "2 labels"),
     ],
 )
-def test_damage_to_the_frame_is_named(damage, message) -> None:  # type: ignore[no-untyped-def]
+def test_damage_to_the_frame_is_named(damage: Callable[[bytes], bytes], message: str) -> None:
     whole = recordio.encode(Record(label=0.0, record_id=0, image=b"twelve bytes"))
     with pytest.raises(ValueError, match=message):
         recordio.decode(damage(whole))

@@ -28,8 +28,13 @@ class Preprocessing:
 
     @property
     def shorter_px(self) -> int:
-        """The shorter side just before the crop: pixels beyond it are never seen, so a JPEG may be decoded this small."""
+        """The shorter side just before the crop."""
         return round(self.image_px / self.crop_fraction)
+
+    @property
+    def decode_px(self) -> int:
+        """How small ``open_rgb`` may decode a JPEG: below twice the goal, sharpness is lost that one can see."""
+        return 2 * self.shorter_px
 
 
 def prepare(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:

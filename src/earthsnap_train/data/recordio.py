@@ -26,7 +26,7 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = 0, 1, 2, 3
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One image and its one label. ``record_id`` is its place in the ``.lst`` file, and its key in the ``.idx`` file."""
+    """One image and its one label. ``record_id`` is its key in the ``.lst`` and ``.idx`` files."""
 
     label: float
     record_id: int
@@ -100,7 +100,8 @@ def _unframe(data: bytes | memoryview) -> bytes:
             raise ValueError(f"a part of kind {kind} out of order, at byte {position}")
         position += _PART.size
         if len(data) - position < num_bytes:
-            raise ValueError(f"a part of {num_bytes} bytes of which {len(data) - position} are there, at byte {position}")
+            num_there = len(data) - position
+            raise ValueError(f"a part of {num_bytes} bytes of which {num_there} are there, at byte {position}")
         parts.append(bytes(data[position : position + num_bytes]))
         position += num_bytes
     if len(data) - position != -position % 4:

@@ -11,7 +11,7 @@ Strength = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ColourJitter(SpecModel):
-    """Brightness, contrast and saturation are multiplied by 1 +- strength, hue is turned by at most ``hue`` of the circle."""
+    """Brightness, contrast, saturation: multiplied by 1 +- strength. Hue: turned by at most that share of a circle."""
 
     brightness: Strength
     contrast: Strength
@@ -22,9 +22,9 @@ class ColourJitter(SpecModel):
 class Augmentation(SpecModel):
     """Applied in this order.
 
-    ``scale_min``: least share of the area that a random crop keeps (1 keeps all); ``ratio_max``: its widest aspect ratio, and
-    one over it the narrowest (1 for squares alone). ``rotation_deg``: turned by at most this much either way; 0 never.
-    ``random_erasing``: probability that a rectangle is blanked; ``null`` never, and ``colour_jitter: null`` leaves colours.
+    ``scale_min``: least share of the area that a random crop keeps. ``ratio_max``: the crop's widest aspect ratio, and
+    one over it the narrowest. ``rotation_deg``: turned by at most this much either way. ``colour_jitter``: ``null`` leaves
+    colours alone. ``random_erasing``: probability that a rectangle is blanked, ``null`` never.
     """
 
     scale_min: Annotated[float, Field(gt=0, le=1)]
