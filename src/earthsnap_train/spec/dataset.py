@@ -1,16 +1,14 @@
 """What ``conf/dataset/`` declares: where photographs come from, how they are checked, and how they are split."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from earthsnap_train.spec.model import SpecModel
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-
-Action = Literal["keep", "fix", "convert", "resize", "strip", "repair", "drop_one", "merge", "review", "reject", "ignore"]
 
 
 class FloraFaults(SpecModel):
@@ -37,8 +35,8 @@ class SyntheticFlora(SpecModel):
 class FolderSource(SpecModel):
     """Nested folders: the last names the species, those above it name ``ranks``, highest first.
 
-    ``species_table`` (optional CSV: ``species`` and any ranks, ``scientific_name``, ``common_name``) names higher ranks
-    that the folders do not.
+    ``species_table``: a CSV or Parquet file with a column ``species`` (the folders' names), and any of
+    ``scientific_name``, ``common_name`` and the higher ranks that the folders do not name; ``null`` where there is none.
     """
 
     kind: Literal["folder"]
@@ -48,7 +46,7 @@ class FolderSource(SpecModel):
 
 
 class TableColumns(SpecModel):
-    """Which column says what; ``null`` where the table has none."""
+    """Which column says what; ``null`` where the table has none. ``ranks``: rank -> column, where the names differ."""
 
     path: str
     species: str
@@ -58,10 +56,11 @@ class TableColumns(SpecModel):
     licence: str | None
     attribution: str | None
     split: str | None
+    ranks: dict[str, str]
 
 
 class TableSource(SpecModel):
-    """One row a photograph, CSV or Parquet. ``ranks``: the columns of the higher ranks, highest first."""
+    """One row a photograph, CSV or Parquet; paths are relative to ``root``. ``ranks``: the higher ranks, highest first."""
 
     kind: Literal["table"]
     root: str
@@ -85,20 +84,54 @@ class S3Source(SpecModel):
 
 Source = Annotated[SyntheticFlora | FolderSource | TableSource | S3Source, Field(discriminator="kind")]
 
+Action = Literal["keep", "fix", "convert", "resize", "strip", "repair", "drop_one", "merge", "review", "reject", "ignore"]
+FindingCode = Literal[
+    # the file
+    "missing_file", "path_outside_root", "not_in_labels", "stray_file", "empty_class", "duplicate_row", "file_name",
+    "unused_column", "unused_review",
+    # its bytes
+    "empty_file", "not_an_image", "unsupported_format", "extension_mismatch", "too_many_pixels", "truncated", "undecodable",
+    "corrupt_data", "trailing_bytes", "format",
+    # its pixels
+    "too_small", "huge_image", "aspect_ratio", "no_content", "blur", "exposure", "color_mode", "bit_depth", "alpha_channel",
+    "multi_frame", "exif_orientation", "bad_metadata", "private_metadata",
+    # the photograph among the others
+    "duplicate_exact", "duplicate_near", "label_conflict", "leak_across_splits", "split_bridge", "user_split_changed",
+    "few_in_split",
+    # names and ranks
+    "class_name_variant", "taxon_name_variant", "hierarchy_conflict", "homonym", "no_name", "too_few",
+    # a person decided
+    "review_rejected", "review_relabelled",
+]  # fmt: skip
+
 
 class Qa(SpecModel):
-    """Thresholds of the checks, and what is done with each finding (``actions``: finding code -> action)."""
+    """Thresholds of the checks, and what is done with each finding.
+
+    ``max_megapixels``: more is refused from the header. ``huge_megapixels``, ``max_aspect`` (longer by shorter side),
+    ``min_px`` (shorter side), ``dark_below`` and ``bright_above`` (mean brightness) give findings.
+    ``blur_below``: sharpness as ``data.qa.facts`` measures it. ``near_duplicate_bits``: how many of the 63 bits of two
+    perceptual hashes may differ for the pair to be compared; ``near_duplicate_difference``: 1 less the correlation of
+    fine detail that two pictures may show, once aligned, and still be one photograph.
+    """
 
     min_px: Positive
-    max_megapixels: Annotated[float, Field(gt=0)]
+    max_megapixels: Annotated[float, Field(gt=0, le=178)]  # above it Pillow itself refuses
     huge_megapixels: Annotated[float, Field(gt=0)]
     max_aspect: Annotated[float, Field(gt=1)]
     blur_below: Annotated[float, Field(ge=0)]
     dark_below: Fraction
     bright_above: Fraction
-    near_duplicate_bits: Annotated[int, Field(ge=0, le=32)]
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=20)]
     near_duplicate_difference: Fraction
-    actions: dict[str, Action]
+    actions: dict[FindingCode, Action]
+
+    @model_validator(mode="after")
+    def _every_code_has_an_action(self) -> Self:
+        missing = sorted(set(get_args(FindingCode)) - set(self.actions))
+        if missing:
+            raise ValueError(f"actions: no action for {', '.join(missing)}")
+        return self
 
 
 class Split(SpecModel):
@@ -109,15 +142,27 @@ class Split(SpecModel):
     min_per_species: Count
     seed: int
 
+    @model_validator(mode="after")
+    def _something_is_left_for_train(self) -> Self:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val ({self.val}) and test ({self.test}) leave nothing for train")
+        return self
+
 
 class Limit(SpecModel):
-    """Takes only so many groups, species per group and photographs per species; ``null`` takes all."""
+    """Takes only so many species, and photographs of each (whole observations); ``null`` takes all."""
 
     species: Positive | None
     photos_per_species: Positive | None
 
 
 class Dataset(SpecModel):
+    """``reviews``: a CSV of a person's decisions (``path`` or ``image_id``, ``decision``, ``reason``).
+
+    ``too_few``: whether a species with fewer than ``min_images_per_species`` photographs stops the run or is left out.
+    ``keep_originals``: whether a version keeps its photographs' bytes, so that it can outlive its source.
+    """
+
     source: Source
     qa: Qa
     split: Split
