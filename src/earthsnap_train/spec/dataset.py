@@ -1,6 +1,6 @@
 """What ``conf/dataset/`` declares: where photographs come from, how they are checked, and how they are split."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -36,7 +36,7 @@ class FolderSource(SpecModel):
     """Nested folders: the last names the species, those above it name ``ranks``, highest first.
 
     ``species_table``: a CSV or Parquet file with a column ``species`` (the folders' names), and any of
-    ``scientific_name``, ``common_name`` and the higher ranks that the folders do not name; ``null`` where there is none.
+    ``scientific_name``, ``common_name`` and the higher ranks that the folders do not name; ``null``: there is none.
     """
 
     kind: Literal["folder"]
@@ -60,7 +60,7 @@ class TableColumns(SpecModel):
 
 
 class TableSource(SpecModel):
-    """One row a photograph, CSV or Parquet; paths are relative to ``root``. ``ranks``: the higher ranks, highest first."""
+    """One row a photograph, CSV or Parquet; paths start from ``root``. ``ranks``: the higher ranks, highest first."""
 
     kind: Literal["table"]
     root: str
@@ -84,17 +84,19 @@ class S3Source(SpecModel):
 
 Source = Annotated[SyntheticFlora | FolderSource | TableSource | S3Source, Field(discriminator="kind")]
 
-Action = Literal["keep", "fix", "convert", "resize", "strip", "repair", "drop_one", "merge", "review", "reject", "ignore"]
+Action = Literal[
+    "keep", "fix", "convert", "resize", "strip", "repair", "merge", "ignore", "drop_one", "review", "reject"
+]  # fmt: skip
 FindingCode = Literal[
     # the file
     "missing_file", "path_outside_root", "not_in_labels", "stray_file", "empty_class", "duplicate_row", "file_name",
     "unused_column", "unused_review",
     # its bytes
-    "empty_file", "not_an_image", "unsupported_format", "extension_mismatch", "too_many_pixels", "truncated", "undecodable",
-    "corrupt_data", "trailing_bytes", "format",
+    "empty_file", "not_an_image", "unsupported_format", "extension_mismatch", "too_many_pixels", "truncated",
+    "undecodable", "corrupt_data", "trailing_bytes", "format",
     # its pixels
-    "too_small", "huge_image", "aspect_ratio", "no_content", "blur", "exposure", "color_mode", "bit_depth", "alpha_channel",
-    "multi_frame", "exif_orientation", "bad_metadata", "private_metadata",
+    "too_small", "huge_image", "aspect_ratio", "no_content", "blur", "exposure", "color_mode", "bit_depth",
+    "alpha_channel", "multi_frame", "exif_orientation", "bad_metadata", "private_metadata",
     # the photograph among the others
     "duplicate_exact", "duplicate_near", "label_conflict", "leak_across_splits", "split_bridge", "user_split_changed",
     "few_in_split",
