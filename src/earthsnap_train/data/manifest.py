@@ -138,7 +138,9 @@ def dataset_version(rows: Iterable[ManifestRow]) -> str:
     return digest.hexdigest()
 
 
-def header_of(rows: Sequence[ManifestRow], quarantine: Iterable[QuarantineRow], qa: Mapping[str, object]) -> ManifestHeader:
+def header_of(
+    rows: Sequence[ManifestRow], quarantine: Iterable[QuarantineRow], qa: Mapping[str, object]
+) -> ManifestHeader:
     by_split = Counter(row.split for row in rows)
     return ManifestHeader(
         format_version=FORMAT_VERSION,

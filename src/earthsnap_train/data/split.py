@@ -73,6 +73,10 @@ class _NewCluster:
     split: SplitName
 
 
+# (species id, split) -> photographs
+_Counts = Counter[tuple[str, SplitName]]
+
+
 class _UnionFind:
     """The root of a set is its least member, so that the order of joining does not show."""
 
@@ -104,8 +108,8 @@ def assign_splits(
 
     ``pairs``: near duplicates, by image_id. ``previous``: the placements of the previous manifest. An observation id
     counts within its species, since people number the plants of each species from one.
-    New clusters go by a seeded hash of their id; then each species is brought to ``min_per_species`` in test and val, by
-    moving whole new clusters, as long as train keeps no fewer photographs of it than the other has.
+    New clusters go by a seeded hash of their id; then each species is brought to ``min_per_species`` in test and val,
+    by moving whole new clusters, as long as train keeps no fewer photographs of it than the other has.
     """
     by_id = {one.image_id: one for one in photographs}
     assert len(by_id) == len(photographs), "exact duplicates are dropped before photographs are split"
@@ -121,7 +125,7 @@ def assign_splits(
     split_of |= joining
     cluster_ids = _cluster_ids(_components(together, split_of), previous)
     new = _by_hash(unanchored, by_id, {*cluster_ids.values(), *(one.cluster_id for one in previous.values())}, settings)
-    counts = Counter((by_id[image_id].species_id, split) for image_id, split in split_of.items())
+    counts: _Counts = Counter((by_id[image_id].species_id, split) for image_id, split in split_of.items())
     for one in new:
         counts.update({(species_id, one.split): num for species_id, num in one.species.items()})
     short = _reach_least(new, counts, settings)
@@ -166,7 +170,7 @@ def _components(together: Iterable[Sequence[str]], label: Mapping[str, str]) -> 
 def _place_beside_anchored(
     by_id: Mapping[str, Photograph], together: Sequence[Sequence[str]], anchored: Mapping[str, SplitName]
 ) -> tuple[dict[str, SplitName], list[list[str]], list[SplitFinding]]:
-    """The free photographs: those that join anchored ones, the clusters that touch none, and those set aside as bridges."""
+    """The free photographs: those that join anchored ones, clusters that touch none, and those set aside as bridges."""
     touched: dict[str, set[str]] = defaultdict(set)
     for group in together:
         neighbours = {image_id for image_id in group if image_id in anchored}
@@ -238,9 +242,7 @@ def _by_hash(
     return sorted(new, key=lambda one: (one.rank, one.cluster_id))
 
 
-def _reach_least(
-    new: Sequence[_NewCluster], counts: Counter[tuple[str, str]], settings: Split
-) -> tuple[ShortSplit, ...]:
+def _reach_least(new: Sequence[_NewCluster], counts: _Counts, settings: Split) -> tuple[ShortSplit, ...]:
     """Moves new clusters, lowest hash first, until each species has the least number of photographs wherever it can."""
     of_species: dict[str, list[_NewCluster]] = defaultdict(list)
     for one in new:
@@ -274,7 +276,7 @@ def _reach_least(
     )
 
 
-def _move(cluster: _NewCluster, to: SplitName, counts: Counter[tuple[str, str]]) -> None:
+def _move(cluster: _NewCluster, to: SplitName, counts: _Counts) -> None:
     for species_id, num in cluster.species.items():
         counts[species_id, cluster.split] -= num
         counts[species_id, to] += num
@@ -282,9 +284,9 @@ def _move(cluster: _NewCluster, to: SplitName, counts: Counter[tuple[str, str]])
 
 
 def _donor(
-    clusters: Iterable[_NewCluster], to: SplitName, counts: Mapping[tuple[str, str], int], least: Mapping[SplitName, int]
+    clusters: Iterable[_NewCluster], to: SplitName, counts: _Counts, least: Mapping[SplitName, int]
 ) -> _NewCluster | None:
-    """The first cluster that may move: out of train if that keeps no fewer than ``to`` then has, else out of a surplus."""
+    """The first that may move: out of train if that keeps no less than ``to`` then has, else out of a surplus."""
 
     def may_leave(one: _NewCluster) -> bool:
         for species_id, num in one.species.items():

@@ -8,7 +8,7 @@ from earthsnap_train.spec.model import SpecModel
 
 
 class ByRank(SpecModel):
-    """Groups are the taxa of one rank; those under ``min_species`` merge, those over ``max_species`` split one rank lower.
+    """Groups are the taxa of one rank; below ``min_species`` they merge, above ``max_species`` split one rank lower.
 
     ``rank``: ``null`` takes the highest rank that the taxonomy has.
     """

@@ -15,11 +15,11 @@ from earthsnap_train.taxonomy.tree import RESERVED_RANKS, Species, Taxonomy
 def build_taxonomy(entries: Iterable[NameEntry], spec: TaxonomySpec) -> tuple[Taxonomy, tuple[Finding, ...]]:
     """One species for all spellings of one name; whatever looked wrong is a finding, the worst first.
 
-    Entries that contradict the majority carry an error finding and are left out of the table, so that it is sound in any
-    case; under ``on_conflict: drop`` that finding is a warning. Pass the findings to ``require_sound``.
+    Entries that contradict the majority carry an error finding and are left out of the table, so that it is sound in
+    any case; under ``on_conflict: drop`` that finding is a warning. Pass the findings to ``require_sound``.
     The species id of any spelling is ``names.species_ids``.
     """
-    entries = sorted(entries, key=lambda one: (one.species, one.ranks, one.scientific_name or "", one.common_name or ""))
+    entries = sorted(entries, key=_written)
     ids = species_ids((one.species for one in entries), spec.synonyms)
     nameless = [one for one in entries if not ids[one.species]]
     named = [one for one in entries if ids[one.species]]
@@ -34,6 +34,10 @@ def build_taxonomy(entries: Iterable[NameEntry], spec: TaxonomySpec) -> tuple[Ta
     return taxonomy, sort_findings(findings)
 
 
+def _written(entry: NameEntry) -> tuple[object, ...]:
+    return entry.species, entry.ranks, entry.scientific_name or "", entry.common_name or "", entry.num_photographs
+
+
 def _rank_order(entries: Sequence[NameEntry]) -> tuple[str, ...]:
     """All ranks, highest first. Raises TaxonomyError where two entries order them differently."""
     orders = sorted({tuple(rank for rank, _ in one.ranks) for one in entries})
@@ -44,7 +48,9 @@ def _rank_order(entries: Sequence[NameEntry]) -> tuple[str, ...]:
     reserved = sorted(RESERVED_RANKS & above.keys())
     if reserved:
         raise TaxonomyError(
-            f"{reserved[0]!r} cannot be the name of a rank", where="dataset.source.ranks", remedy="Give the rank another name."
+            f"{reserved[0]!r} cannot be the name of a rank",
+            where="dataset.source.ranks",
+            remedy="Give the rank another name.",
         )
     # Of ranks that nothing orders, the one that comes first in the alphabet is taken to be higher.
     sorter = TopologicalSorter({rank: sorted(above[rank]) for rank in sorted(above)})
@@ -148,7 +154,7 @@ def _spellings(entries: Sequence[NameEntry], ids: Mapping[str, str]) -> Iterator
                 remedy="Write the name in one way.",
                 entries=tuple(one for one in kin if one.species in written - {first}),
             )
-        scientific = {slug(without_author(one.scientific_name)): one.scientific_name for one in kin if one.scientific_name}
+        scientific = {slug(without_author(name)): name for one in kin if (name := one.scientific_name)}
         if len(scientific) > 1:
             yield Finding(
                 code="scientific_name_conflict",

@@ -20,7 +20,8 @@ def read_groups(path: Path) -> dict[str, list[str]]:
             "the file is not a mapping of groups to species", where=str(path), allowed="GROUP: [SPECIES, SPECIES, ...]"
         )
     for group, species in groups.items():
-        if not isinstance(group, str) or not isinstance(species, list) or not all(isinstance(one, str) for one in species):
+        is_list = isinstance(species, list) and all(isinstance(one, str) for one in species)
+        if not isinstance(group, str) or not is_list:
             raise ConfigError(
                 f"the group {group!r} is not a list of species ids",
                 where=str(path),
@@ -33,9 +34,9 @@ def read_groups(path: Path) -> dict[str, list[str]]:
 def groups_by_hand(groups: Mapping[str, Sequence[str]], taxonomy: Taxonomy, *, where: str) -> dict[str, str]:
     """species id -> group, in the order written, for the species that the taxonomy has.
 
-    A species may be written in any spelling of its id. Declared species without photographs are passed over, so that a
-    declaration may be ahead of the data. Raises ConfigError for a group's name or a species in two groups, TaxonomyError
-    for species that no group has.
+    A species may be written in any spelling of its id. Declared species without photographs are passed over, so that
+    a declaration may be ahead of the data. Raises ConfigError for a group's name or a species in two groups,
+    TaxonomyError for species that no group has.
     """
     group_of: dict[str, str] = {}
     for group, species in groups.items():

@@ -30,9 +30,10 @@ class _Group:
 def group_by_rank(spec: ByRank, taxonomy: Taxonomy) -> dict[str, str]:
     """species id -> group, group by group, both in alphabetical order.
 
-    A taxon of at least ``min_species`` is a group of its own. A taxon of more than ``max_species`` is cut along its lower
-    ranks, in the end into equal runs of species. What is too small merges with others as small under the nearest common
-    taxon, else with the smallest group there that has room. ``max_species`` always holds; ``min_species`` gives way to it.
+    A taxon of at least ``min_species`` is a group of its own. A taxon of more than ``max_species`` is cut along its
+    lower ranks, in the end into equal runs of species. What is too small merges with others as small under the nearest
+    common taxon, else with the smallest group there that has room. ``max_species`` always holds; ``min_species`` gives
+    way to it.
     """
     rank = grouping_rank(spec, taxonomy)
     rank_at = taxonomy.ranks.index(rank)
@@ -167,7 +168,10 @@ def _join(host: _Group, guests: Sequence[_Group], prefix: str) -> _Group:
 
 
 def _packed(pieces: Sequence[Sequence[Species]], most: int) -> list[list[Species]]:
-    """Whole pieces in as few runs of at most ``most`` as can be, about equally long: the longest first, each to the shortest run."""
+    """Whole pieces in few runs of at most ``most`` species, about equally long.
+
+    The longest piece first, each to the shortest run (the LPT rule of scheduling).
+    """
     longest_first = sorted(pieces, key=len, reverse=True)
     num_runs = -(-sum(len(piece) for piece in pieces) // most)
     while True:

@@ -14,7 +14,7 @@ from earthsnap_train.taxonomy.tree import Taxonomy
 
 @dataclass(frozen=True, kw_only=True)
 class Grouping:
-    """``group_of``: species id -> group, in class order, to which later runs only append. ``made_by``: for people to read."""
+    """``group_of``: species id -> group, in class order, which later runs only append to. ``made_by``: for people."""
 
     group_of: Mapping[str, str]
     made_by: str = ""
@@ -51,7 +51,8 @@ class GroupingDecision:
     """The grouping in force, and how it came about.
 
     ``appended``: species that the lock did not have. ``gone``: species of the lock that the data no longer have; they
-    keep their place in ``grouping``. ``notes``: sentences for a person, such as where the lock overrules the declaration.
+    keep their place in ``grouping`` (``Grouping.only`` leaves them out). ``notes``: sentences for a person, such as
+    where the lock overrules the declaration.
     """
 
     grouping: Grouping
@@ -72,9 +73,7 @@ def resolve_grouping(
     made_by = describe(spec, taxonomy)
     if lock is None:
         grouping = Grouping(group_of=_fresh(spec, taxonomy, folder), made_by=made_by)
-        return GroupingDecision(
-            grouping=grouping, appended=tuple(grouping.group_of), gone=(), is_new=True, notes=()
-        )
+        return GroupingDecision(grouping=grouping, appended=tuple(grouping.group_of), gone=(), is_new=True, notes=())
     if isinstance(spec, ByRank):
         declared = append_by_rank(spec, taxonomy, lock.group_of)
     else:
@@ -127,6 +126,9 @@ def _overruled(
             if len(members := present.members(group)) > spec.max_species
         ]
     else:
-        moved = [one for one, group in declared.items() if lock.group_of.get(one, group) != group]
-        notes += [f"{one} is declared in {declared[one]} but locked in {lock.group_of[one]}: the lock holds." for one in moved]
+        notes += [
+            f"{one} is declared in {group} but locked in {locked}: the lock holds."
+            for one, group in declared.items()
+            if (locked := lock.group_of.get(one, group)) != group
+        ]
     return notes

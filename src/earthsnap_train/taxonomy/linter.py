@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal
 
 from earthsnap_train.errors import TaxonomyError
@@ -36,7 +35,7 @@ class NameEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """``where``: a taxon or an entry. ``entries``: those that the finding speaks against; theirs are the photographs to judge."""
+    """``where``: a taxon or an entry. ``entries``: those that it speaks against, whose photographs are to be judged."""
 
     code: str
     severity: Severity
@@ -64,8 +63,8 @@ def require_sound(findings: Sequence[Finding], *, strict: bool) -> None:
     raise TaxonomyError(
         f"{len(stopping)} finding{'s' if len(stopping) > 1 else ''} about names and ranks{''.join(lines)}",
         where="taxonomy",
-        remedy="Mend the names, declare taxonomy.synonyms, or drop the contradicting entries with taxonomy.on_conflict=drop"
-        + (" (taxonomy.strict=false lets warnings pass)." if strict else "."),
+        remedy="Mend the names, declare taxonomy.synonyms, or drop contradicting entries (taxonomy.on_conflict=drop)."
+        + (" taxonomy.strict=false lets warnings pass." if strict else ""),
     )
 
 
@@ -131,7 +130,7 @@ def _duplicates(species: Sequence[Species]) -> Iterator[Finding]:
                 severity="warning",
                 message=f"has the scientific name of {', '.join(others)}",
                 where=first,
-                remedy=f"If they are one, declare taxonomy.synonyms: {{{', '.join(f'{name}: {first}' for name in others)}}}.",
+                remedy=_declare_synonyms(others, first),
             )
 
 
@@ -153,7 +152,7 @@ def _misplaced_in_genus(species: Sequence[Species]) -> Iterator[Finding]:
 
 
 def _unsure_authors(species: Sequence[Species]) -> Iterator[Finding]:
-    """``Parus major Linnaeus`` beside ``Parus major``: an author without a full stop or a year is not merged by itself."""
+    """``Parus major Linnaeus`` beside ``Parus major``: an author without a full stop or a year is not merged."""
     names = {one.scientific_name: one.species_id for one in species}
     for name, species_id in names.items():
         words = name.split(" ")
@@ -164,7 +163,7 @@ def _unsure_authors(species: Sequence[Species]) -> Iterator[Finding]:
                 severity="warning",
                 message=f"{name!r} looks like {short!r} with its author",
                 where=species_id,
-                remedy=f"If they are one, declare taxonomy.synonyms: {{{species_id}: {names[short]}}}.",
+                remedy=_declare_synonyms([species_id], names[short]),
             )
 
 
@@ -173,22 +172,26 @@ def _near_spellings(species: Sequence[Species]) -> Iterator[Finding]:
 
     Many true species are one letter apart, so this informs and never stops.
     """
-    by_rest: dict[str, list[str]] = defaultdict(list)
-    for one in species:
-        name = one.species_id
-        if len(name) >= SHORTEST_COMPARED:
-            for rest in {name, *(name[:i] + name[i + 1 :] for i in range(len(name)))}:
-                by_rest[rest].append(name)
-    pairs = {pair for names in by_rest.values() if len(names) > 1 for pair in combinations(names, 2)}
+    first_with: dict[str, str] = {}
+    pairs = set()
+    for name in (one.species_id for one in species if len(one.species_id) >= SHORTEST_COMPARED):
+        for rest in (name, *(name[:i] + name[i + 1 :] for i in range(len(name)))):
+            first = first_with.setdefault(rest, name)
+            if first != name:
+                pairs.add((first, name))
     for a, b in sorted(pairs):
-        if not (_digits(a) != _digits(b)):
+        if _digits(a) == _digits(b):
             yield Finding(
                 code="near_spelling",
                 severity="info",
                 message=f"is spelt almost like {b}",
                 where=a,
-                remedy=f"If they are one, declare taxonomy.synonyms: {{{b}: {a}}}.",
+                remedy=_declare_synonyms([b], a),
             )
+
+
+def _declare_synonyms(others: Sequence[str], in_use: str) -> str:
+    return f"If they are one, declare taxonomy.synonyms: {{{', '.join(f'{other}: {in_use}' for other in others)}}}."
 
 
 def _digits(name: str) -> str:
@@ -198,9 +201,9 @@ def _digits(name: str) -> str:
 def one_parent_per_rank(
     entries: Sequence[NameEntry], ids: Mapping[str, str], ranks: Sequence[str]
 ) -> Iterator[Finding]:
-    """A species, or a taxon, that stands under two parents. The parent of fewer photographs is the one spoken against.
+    """A species, or a taxon, that stands under two parents. Those of fewer photographs are spoken against.
 
-    ``ids``: the species id of each ``entry.species``. Contradictions are reported once, at the lowest rank where they show.
+    ``ids``: the species id of each ``entry.species``. A contradiction is reported once, at the lowest rank it shows at.
     """
     for child_at in range(len(ranks), 0, -1):
         rank = ranks[child_at] if child_at < len(ranks) else SPECIES_RANK
@@ -231,9 +234,8 @@ def _two_parents(
                 severity="error",
                 message=f"the {rank} stands under more than one {parent_rank} (photographs): {counts}",
                 where=f"{rank} {child}",
-                remedy=f"Keep it under one; {kept} has most."
-                if shared_above
-                else f"Keep it under one ({kept} has most), or, if they are different taxa, give each a name of its own.",
+                remedy=f"Keep it under one; {kept} has most"
+                + (". " if shared_above else "; or, if they are different taxa, give each a name of its own."),
                 entries=tuple(entry for entry, taxa in kin if taxa.get(parent_rank) in others),
             )
             return

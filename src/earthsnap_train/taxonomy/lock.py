@@ -31,11 +31,15 @@ def read_lock(path: Path, *, family: str) -> Grouping | None:
     if not path.exists():
         return None
     lock = load_yaml(path)
-    if not isinstance(lock, dict) or not isinstance(lock.get("species"), dict) or not isinstance(lock.get("version"), int):
-        raise _malformed(path, "this is not a lock of groups", "version, family, made_by, and species: {SPECIES: GROUP, ...}")
-    if lock["version"] > FORMAT_VERSION:
+    lock = lock if isinstance(lock, dict) else {}
+    version, species = lock.get("version"), lock.get("species")
+    if not isinstance(version, int) or not isinstance(species, dict):
+        raise _malformed(
+            path, "this is not a lock of groups", "version, family, made_by, species: {SPECIES: GROUP, ...}"
+        )
+    if version > FORMAT_VERSION:
         raise DataError(
-            f"the lock is of format {lock['version']}",
+            f"the lock is of format {version}",
             where=str(path),
             allowed=f"This program reads formats up to {FORMAT_VERSION}.",
             remedy="Use the version of earthsnap_train that wrote it, or a later one.",
@@ -44,20 +48,26 @@ def read_lock(path: Path, *, family: str) -> Grouping | None:
     if unknown:
         raise _malformed(path, f"unknown key {unknown[0]!r}", ", ".join(sorted(_KEYS)))
     if lock.get("family") != family:
-        raise _malformed(path, f"the lock is of the family {lock.get('family')!r}, not of {family!r}", f"family: {family}")
-    for species_id, group in lock["species"].items():
+        raise _malformed(path, f"the lock is of the family {lock.get('family')!r}", f"family: {family}")
+    for species_id, group in species.items():
         for name in (species_id, group):
             if not isinstance(name, str) or not name or name != slug(name):
+                what = f"species.{species_id}: {name!r} is not an identifier"
                 raise _malformed(
-                    path, f"species.{species_id}: {name!r} is not an identifier", "Lower-case letters, digits and single hyphens."
+                    path, what, "Lower-case letters, digits and single hyphens, in quotes if they look like a number."
                 )
-    return Grouping(group_of=lock["species"], made_by=str(lock.get("made_by") or ""))
+    return Grouping(group_of=species, made_by=str(lock.get("made_by") or ""))
 
 
 def write_lock(path: Path, grouping: Grouping, *, family: str) -> None:
     """Replaces the file at once or not at all; equal groupings give equal bytes."""
-    lines = [f"version: {FORMAT_VERSION}", f"family: {_scalar(family)}", f"made_by: {json.dumps(grouping.made_by)}", "species:"]
-    lines += [f"  {_scalar(species_id)}: {_scalar(group)}" for species_id, group in grouping.group_of.items()]
+    lines = [
+        f"version: {FORMAT_VERSION}",
+        f"family: {_scalar(family)}",
+        f"made_by: {json.dumps(grouping.made_by)}",
+        "species:",
+        *(f"  {_scalar(species_id)}: {_scalar(group)}" for species_id, group in grouping.group_of.items()),
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -78,4 +88,5 @@ def _scalar(name: str) -> str:
 
 
 def _malformed(path: Path, what: str, allowed: str) -> ConfigError:
-    return ConfigError(what, where=str(path), allowed=allowed, remedy="Mend it, or take the last committed version of the file.")
+    remedy = "Mend it, or take the last committed version of the file."
+    return ConfigError(what, where=str(path), allowed=allowed, remedy=remedy)

@@ -4,13 +4,16 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from earthsnap_train.errors import ConfigError
 
 LONGEST_SLUG = 100
 
 # Letters that Unicode does not decompose into a Latin letter and a mark, and the hybrid sign.
-_SPELLED_OUT = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "×": " x "})
+_SPELLED_OUT = str.maketrans(
+    {"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "×": " x "}
+)
 _APART = re.compile(r"[\s_]+")
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 # Windows keeps these for devices, in every folder.
@@ -31,6 +34,7 @@ def tidy(name: str) -> str:
     return _APART.sub(" ", unicodedata.normalize("NFC", name)).strip()
 
 
+@lru_cache(maxsize=1 << 16)
 def without_author(name: str) -> str:
     """``Rosa canina`` for ``Rosa canina L.`` and ``(L.) Mill.``-like endings; any other name comes back tidied."""
     name = tidy(name)
@@ -40,15 +44,19 @@ def without_author(name: str) -> str:
     return name
 
 
+@lru_cache(maxsize=1 << 16)
 def slug(name: str) -> str:
-    """Lower-case ASCII words joined by ``-``: safe as a folder, in a URL and in an object key. Empty if nothing is left.
+    """Lower-case ASCII words joined by ``-``: safe as a folder, in a URL and in an object key; "" if nothing is left.
 
-    Spellings that differ in case, spacing, punctuation, accents or Unicode form share one slug. A name that ASCII cannot
-    hold (another script) ends in a digest, so that two such names never share one.
+    Spellings that differ in case, spacing, punctuation, accents or Unicode form share one slug. A name that ASCII
+    cannot hold (another script) ends in a digest, so that two such names never share one.
     """
-    folded = unicodedata.normalize("NFKD", name.casefold().translate(_SPELLED_OUT))
-    words = _NOT_SLUG.sub("-", "".join(c for c in folded if not unicodedata.combining(c))).strip("-")
-    is_lossy = any(c.isalnum() and not c.isascii() for c in folded)
+    folded, is_lossy = name.casefold(), False
+    if not folded.isascii():
+        folded = unicodedata.normalize("NFKD", folded.translate(_SPELLED_OUT))
+        folded = "".join(c for c in folded if not unicodedata.combining(c))
+        is_lossy = any(c.isalnum() and not c.isascii() for c in folded)
+    words = _NOT_SLUG.sub("-", folded).strip("-")
     if is_lossy or len(words) > LONGEST_SLUG or _RESERVED.match(words):
         canonical = tidy(unicodedata.normalize("NFKC", name).casefold())
         digest = hashlib.blake2b(canonical.encode(), digest_size=4).hexdigest()
@@ -57,9 +65,9 @@ def slug(name: str) -> str:
 
 
 def species_ids(names: Iterable[str], synonyms: Mapping[str, str]) -> dict[str, str]:
-    """The species id of every name as written: the slug of the name in use, without its author; "" for a name of no letters.
+    """The species id of every name as written: the slug of the name in use, without its author.
 
-    Raises ConfigError where synonyms lead back to themselves.
+    It is "" for a name without a letter or digit. Raises ConfigError where synonyms lead back to themselves.
     """
     in_use = {slug(without_author(other)): slug(without_author(name)) for other, name in synonyms.items()}
     return {name: _follow(slug(without_author(name)), in_use) for name in names}

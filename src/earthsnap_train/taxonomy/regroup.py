@@ -31,19 +31,19 @@ class RegroupDifference:
 
 
 def regroup(spec: GroupingSpec, taxonomy: Taxonomy, lock: Grouping, *, folder: Path = Path()) -> Grouping:
-    """The grouping that the declaration would make today, in the lock's order of species so that unmoved groups are kept."""
+    """The grouping that the declaration would make today, its species in the lock's order so that groups are kept."""
     fresh = resolve_grouping(spec, taxonomy, None, folder=folder).grouping
-    order = [*(one for one in lock.group_of if one in fresh.group_of), *(one for one in fresh.group_of if one not in lock.group_of)]
+    order = [one for one in {**lock.group_of, **fresh.group_of} if one in fresh.group_of]
     return Grouping(group_of={one: fresh.group_of[one] for one in order}, made_by=fresh.made_by)
 
 
 def regroup_difference(old: Grouping, new: Grouping) -> RegroupDifference:
     """A group of one species has no child; a group that only changes its name keeps its child, but not the parent."""
-    species = [*old.group_of, *(one for one in new.group_of if one not in old.group_of)]
+    species = {**old.group_of, **new.group_of}
     moves = [Move(species_id=one, old=old.group_of.get(one), new=new.group_of.get(one)) for one in species]
     old_classes = {old.members(group) for group in old.groups}
     children = [group for group in new.groups if len(new.members(group)) > 1]
-    is_parent_kept = [(group, old.members(group)) for group in old.groups] == [(group, new.members(group)) for group in new.groups]
+    is_parent_kept = list(old.group_of.items()) == list(new.group_of.items())
     return RegroupDifference(
         moves=tuple(move for move in moves if move.old != move.new),
         retrained=(

@@ -52,7 +52,7 @@ class Taxonomy:
         return (*self.get(species_id).ranks, (SPECIES_RANK, species_id))
 
     def distance(self, a: str, b: str) -> int:
-        """Ranks to climb to the lowest common ancestor: 0 the same species, 1 the same lowest rank, ... ``len(ranks) + 1``."""
+        """Ranks to climb to the lowest common ancestor: 0 itself, 1 the same lowest rank, ... ``len(ranks) + 1``."""
         if a == b:
             return 0
         of_a, of_b = dict(self.get(a).ranks), dict(self.get(b).ranks)
