@@ -23,8 +23,8 @@ class Augmentation(SpecModel):
     """Applied in this order.
 
     ``scale_min``: least share of the area that a random crop keeps. ``ratio_max``: the crop's widest aspect ratio, and
-    one over it the narrowest. ``rotation_deg``: turned by at most this much either way. ``colour_jitter``: ``null`` leaves
-    colours alone. ``random_erasing``: probability that a rectangle is blanked, ``null`` never.
+    one over it the narrowest. ``rotation_deg``: turned by at most this much either way. ``colour_jitter``: ``null``
+    leaves colours alone. ``random_erasing``: probability that a rectangle is blanked, ``null`` never.
     """
 
     scale_min: Annotated[float, Field(gt=0, le=1)]
