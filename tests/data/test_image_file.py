@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from earthsnap_train.data.image_file import ImageRefused, lacks_only_end_marker, named_like, open_header, open_rgb
+from earthsnap_train.data.formats import named_like
+from earthsnap_train.data.image_file import ImageRefused, lacks_only_end_marker, open_header, open_rgb
 
 
 def _photo(width: int = 96, height: int = 64) -> Image.Image:

@@ -7,25 +7,13 @@ files for the same reasons and see the same pixels: turned upright, first frame,
 import functools
 import io
 import warnings
-from typing import Final
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from earthsnap_train.data.formats import FORMATS
+from earthsnap_train.data.formats import extension_of as extension_of
 from earthsnap_train.errors import DataError
-
-# What Pillow may try. Its other readers (PostScript, Windows metafiles, ...) were never meant for strangers' files.
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
-EXTENSIONS: Final[dict[str, tuple[str, ...]]] = {
-    "JPEG": ("jpg", "jpeg", "jpe", "jfif", "mpo"),
-    "PNG": ("png", "apng"),
-    "WEBP": ("webp",),
-    "GIF": ("gif",),
-    "TIFF": ("tif", "tiff"),
-    "BMP": ("bmp",),
-    "AVIF": ("avif",),
-    "HEIF": ("heic", "heif", "hif"),
-}
 
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 _KNOWN_OTHERS = {b"8bps": "Photoshop", b"%pdf": "PDF", b"%!ps": "PostScript", b"\0\0\0\x0cjp": "JPEG 2000"}
@@ -105,11 +93,6 @@ def exif_orientation(image: Image.Image) -> int:
             return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # as above; the pixels are still good
         return 1
-
-
-def named_like(image_format: str, extension: str) -> bool:
-    """Whether a file of this format is expected to carry this extension (without its dot)."""
-    return extension.lower() in EXTENSIONS["JPEG" if image_format == "MPO" else image_format]
 
 
 def _formats_for(data: bytes) -> tuple[str, ...]:
