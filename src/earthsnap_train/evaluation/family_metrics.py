@@ -72,13 +72,13 @@ def metric_names(nodes: Iterable[str], *, flat: bool) -> frozenset[str]:
 def family_metrics(
     predictions: FamilyPredictions,
     taxonomy: Taxonomy,
-    grouping: Mapping[str, str],
+    group_of: Mapping[str, str],
     *,
     clusters: Sequence[str] | None = None,
     cost: Cost | None = None,
     flat_cost: Cost | None = None,
 ) -> FamilyMetrics:
-    """``grouping``: species id -> group. ``clusters``: the cluster id of each photograph; a burst of one plant then
+    """``group_of``: species id -> group. ``clusters``: the cluster id of each photograph; a burst of one plant then
     counts as one piece of evidence in every interval.
 
     Raises DataError for an empty table.
@@ -92,13 +92,13 @@ def family_metrics(
     numbers = number_clusters(clusters, len(predictions))
     truth, flat = predictions.species_id, predictions.flat
     hits = (predictions.predicted_species == truth).astype(np.float64)
-    own = _species_metrics(truth, predictions.answers, taxonomy, grouping, numbers, cost)
+    own = _species_metrics(truth, predictions.answers, taxonomy, group_of, numbers, cost)
     return FamilyMetrics(
         **dict(own),
         routing=share(predictions.routed_group == predictions.group, numbers),
         oracle_top1=share(predictions.oracle_species == truth, numbers),
         children_run=float(predictions.num_children_run.mean()),
-        flat=_species_metrics(truth, flat, taxonomy, grouping, numbers, flat_cost) if flat else None,
+        flat=_species_metrics(truth, flat, taxonomy, group_of, numbers, flat_cost) if flat else None,
         minus_flat=bootstrap(mean_of(hits - (flat.first == truth)), numbers) if flat else None,
     )
 
@@ -107,11 +107,11 @@ def _species_metrics(
     truth: Names,
     answers: Answers,
     taxonomy: Taxonomy,
-    grouping: Mapping[str, str],
+    group_of: Mapping[str, str],
     clusters: Clusters,
     cost: Cost | None,
 ) -> SpeciesMetrics:
-    outside = group_of(answers.first, grouping) != group_of(truth, grouping)
+    outside = groups_of(answers.first, group_of) != groups_of(truth, group_of)
     wrong = answers.first != truth
     distance = distances(truth, answers.first, taxonomy)
     return SpeciesMetrics(
@@ -125,9 +125,9 @@ def _species_metrics(
     )
 
 
-def group_of(species: Names, grouping: Mapping[str, str]) -> Names:
+def groups_of(species: Names, group_of: Mapping[str, str]) -> Names:
     """The group of each species; ``""`` where nothing was named."""
-    return np.asarray([grouping[name] if name else "" for name in species.tolist()], dtype=np.str_)
+    return np.asarray([group_of[name] if name else "" for name in species.tolist()], dtype=np.str_)
 
 
 def distances(truth: Names, predicted: Names, taxonomy: Taxonomy) -> NDArray[np.float64]:

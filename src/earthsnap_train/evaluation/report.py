@@ -1,0 +1,244 @@
+"""The page on which a person approves a release or refuses it: everything it shows, and its HTML."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import jinja2
+
+from earthsnap_train.evaluation import charts
+from earthsnap_train.evaluation.family_metrics import FamilyMetrics
+from earthsnap_train.evaluation.gates import GateResult
+from earthsnap_train.evaluation.intervals import Estimate, Measured
+
+Cause = Literal["misrouted", "misnamed"]
+
+
+class Name(Measured):
+    """``label`` is what people call it: the common name, else the scientific one."""
+
+    species_id: str
+    scientific: str
+    common: str | None
+
+    @property
+    def label(self) -> str:
+        return self.common or self.scientific
+
+
+class SplitCounts(Measured):
+    train: int
+    val: int
+    test: int
+
+    @property
+    def total(self) -> int:
+        return self.train + self.val + self.test
+
+
+class SpeciesRow(Measured):
+    """``recall`` is None for a species without a test photograph, ``precision`` for one that was never named."""
+
+    name: Name
+    group: str
+    counts: SplitCounts
+    recall: Estimate | None
+    precision: float | None
+    confused_with: Name | None
+    num_confused: int
+    picture: str | None
+
+
+class Taxon(Measured):
+    """A taxon of a rank with those below it; a species at the leaves. ``recall``: mean over its species."""
+
+    rank: str
+    label: str
+    species_id: str | None
+    num_species: int
+    recall: float | None
+    below: tuple["Taxon", ...]
+
+    @property
+    def leaves(self) -> tuple["Taxon", ...]:
+        return tuple(leaf for taxon in self.below for leaf in taxon.leaves) if self.below else (self,)
+
+
+class LookAlike(Measured):
+    """One side of a confused pair: its portrait, and photographs of it that were given the other's name."""
+
+    name: Name
+    group: str
+    num_images: int
+    num_mistaken: int
+    portrait: str | None
+    mistaken: tuple[str, ...]
+
+
+class ConfusedPair(Measured):
+    first: LookAlike
+    second: LookAlike
+
+
+class Mistake(Measured):
+    """``portrait``: what the named species looks like."""
+
+    uri: str
+    picture: str | None
+    truth: Name
+    predicted: Name | None
+    confidence: float
+    cause: Cause
+    portrait: str | None
+
+
+class CurvePoint(Measured):
+    """What training measured at an optimisation step; None where it was not measured there."""
+
+    step: int
+    train_loss: float | None = None
+    val_loss: float | None = None
+    val_top1: float | None = None
+
+
+class NodeRow(Measured):
+    """``num_images``: in the node's test split. ``temperature`` is None where none was fitted. ``curve``: by step."""
+
+    node: str
+    num_species: int
+    num_images: int
+    top1: Estimate
+    top5: Estimate
+    ece: float
+    temperature: float | None
+    seconds: float | None
+    curve: tuple[CurvePoint, ...]
+
+
+class FindingCount(Measured):
+    code: str
+    severity: str
+    action: str
+    count: int
+
+
+class CoverPhoto(Measured):
+    name: Name
+    picture: str
+
+
+class DatasetPanel(Measured):
+    """``version``: the dataset's digest."""
+
+    version: str
+    num_species: int
+    num_groups: int
+    counts: SplitCounts
+    num_quarantined: int
+    findings: tuple[FindingCount, ...]
+
+
+class StageRow(Measured):
+    """``seconds`` is None for a stage whose artifact was there already and whose time is not known."""
+
+    name: str
+    key: str
+    seconds: float | None
+    cached: bool
+
+
+class ReportData(Measured):
+    """Everything the page shows. ``date`` is given in, so that equal inputs give an equal page.
+
+    ``verdict``: ``rejected`` exactly when a gate failed. ``fit_on``: the splits that the judged weights learnt from.
+    ``next_command``: what a person types next. ``cover``: a few species that it knows well.
+    """
+
+    family: str
+    run: str
+    release: str
+    date: str
+    architecture: Literal["parent_child", "flat"]
+    fit_on: Literal["train", "train_val", "full"]
+    next_command: str
+    cover: tuple[CoverPhoto, ...]
+    metrics: FamilyMetrics
+    gates: tuple[GateResult, ...]
+    species: tuple[SpeciesRow, ...]
+    taxonomy: tuple[Taxon, ...]
+    confused: tuple[ConfusedPair, ...]
+    mistakes: tuple[Mistake, ...]
+    nodes: tuple[NodeRow, ...]
+    dataset: DatasetPanel
+    lineage: tuple[StageRow, ...]
+
+    @property
+    def verdict(self) -> Literal["awaiting_approval", "rejected"]:
+        return "awaiting_approval" if all(gate.passed for gate in self.gates) else "rejected"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the gates stopped it."""
+        return tuple(gate.reason for gate in self.gates if not gate.passed)
+
+
+def render(data: ReportData) -> str:
+    """One self-contained HTML page: no network, light and dark, for desk, phone and paper."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("earthsnap_train.evaluation", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "points": points, "count": count, "short_time": short_time, "big": big}
+    environment.globals |= {"charts": charts, "shade": shade, "of_hundred": of_hundred}
+    return environment.get_template("report.html.j2").render(data=data, metrics=data.metrics)
+
+
+def percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f}%"
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points, always with its sign."""
+    return f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def big(value: float) -> str:
+    """1.2 G, 580 M: for multiply-adds."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g}"
+
+
+def short_time(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+SHADES = (0.5, 0.7, 0.8, 0.9, 0.97)
+
+
+def shade(recall: float | None) -> str:
+    """The step of the colour scale, 0 (worst) to 5, or ``none``."""
+    return "none" if recall is None else str(sum(recall >= edge for edge in SHADES))
+
+
+def of_hundred(shares: Sequence[float]) -> list[int]:
+    """Whole numbers that add up to 100, each as near to its share as can be (largest remainders)."""
+    exact = [100 * one for one in shares]
+    whole = [int(one) for one in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda place: (whole[place] - exact[place], place))
+    for place in by_remainder[: 100 - sum(whole)]:
+        whole[place] += 1
+    return whole
