@@ -44,7 +44,14 @@ def write_group(root: Path, *, num_images: int, seed: int, classes: tuple[str, .
         split = ("train", "train", "val", "train", "test", "train", "train")[number % 7]
         label = number % len(classes)
         rows.append(
-            {"image_id": image_id, "species_id": classes[label], "label": label, "split": split, "uri": f"{number}.png"}
+            {
+                "image_id": image_id,
+                "species_id": classes[label],
+                "label": label,
+                "split": split,
+                "cluster_id": image_id,
+                "uri": f"{number}.png",
+            }
         )
     rows.sort(key=lambda row: row["image_id"])
     write_examples(root / "examples", rows)
@@ -53,7 +60,7 @@ def write_group(root: Path, *, num_images: int, seed: int, classes: tuple[str, .
 
 
 def write_examples(folder: Path, rows: list[dict[str, Any]]) -> None:
-    columns = ("image_id", "species_id", "label", "split")
+    columns = ("image_id", "species_id", "label", "split", "cluster_id")
     table = pa.Table.from_pylist([{name: row[name] for name in columns} for row in rows])
     table = table.set_column(2, "label", table["label"].cast(pa.int32()))
     pq.write_table(table, folder / "examples.parquet")

@@ -12,22 +12,20 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import PIL
-import pyarrow.parquet as pq
 from PIL import Image, features
 from pydantic import Field
 
 from earthsnap_train.context import Context
+from earthsnap_train.data.examples import Examples
 from earthsnap_train.data.image_file import ImageRefused, open_rgb
 from earthsnap_train.data.originals import original_reader
+from earthsnap_train.data.preprocess import DECODE_MARGIN
 from earthsnap_train.data.shards import SPLITS, RecordFolder, Shard, ShardWriter, write_index
 from earthsnap_train.errors import DataError, IntegrityError
 from earthsnap_train.spec.model import SpecModel
 
 # Raise it when the same original would be encoded to other bytes: records of an older recipe are then not copied.
 _RECIPE: Final = 1
-# A JPEG is decoded at no less than this many times the size wanted: at once the size, libjpeg's scaling costs up to
-# 10 dB; at twice it costs less than the encoding does.
-_DECODE_MARGIN: Final = 2
 _CHUNK_IMAGES: Final = 512
 
 
@@ -44,16 +42,17 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     """``examples`` says which photographs; ``manifest`` and ``photographs`` say where their bytes are."""
     s = RecordsSettings.model_validate(settings)
     label_of = {species_id: label for label, species_id in enumerate(s.classes)}
-    examples = _read_examples(inputs["examples"], known=label_of)
+    examples = Examples.read(inputs["examples"])
+    _check_species(examples, inputs["examples"], known=label_of)
     pictures = _Pictures(s, original_reader(inputs["manifest"], inputs["photographs"]), context.previous)
 
     shards: dict[str, dict[str, Any]] = {}
     num_done = 0
     for split in SPLITS:
-        rows = [(image_id, species_id) for image_id, species_id, its_split in examples if its_split == split]
+        rows = examples.of(split)
         writer = ShardWriter(folder=out, split=split, classes=s.classes)
-        encoded = _in_threads(pictures.jpeg, [image_id for image_id, _ in rows], context.resources.workers)
-        for (image_id, species_id), jpeg in zip(rows, encoded, strict=True):
+        jpegs = _in_threads(pictures.jpeg, rows.image_ids, context.resources.workers)
+        for image_id, species_id, jpeg in zip(rows.image_ids, rows.species_ids, jpegs, strict=True):
             writer.append(image_id=image_id, label=label_of[species_id], image=jpeg)
             num_done += 1
             context.events.progress(num_done, len(examples), "images")
@@ -93,7 +92,7 @@ class _Pictures:
             image = open_rgb(
                 self._read_original(image_id),
                 max_megapixels=self._s.max_megapixels,
-                shorter_px=_DECODE_MARGIN * self._s.shorter_px,
+                shorter_px=DECODE_MARGIN * self._s.shorter_px,
             )
         except ImageRefused as refusal:
             raise DataError(
@@ -103,17 +102,14 @@ class _Pictures:
         return encode_picture(image, shorter_px=self._s.shorter_px, jpeg_quality=self._s.jpeg_quality)
 
 
-def _read_examples(folder: Path, *, known: Mapping[str, int]) -> list[tuple[str, str, str]]:
-    table = pq.read_table(folder / "examples.parquet", columns=["image_id", "species_id", "split"]).sort_by("image_id")
-    rows = [(row["image_id"], row["species_id"], row["split"]) for row in table.to_pylist()]
-    strangers = sorted({species_id for _, species_id, _ in rows if species_id not in known})
+def _check_species(examples: Examples, folder: Path, *, known: Mapping[str, int]) -> None:
+    strangers = sorted({species_id for species_id in examples.species_ids if species_id not in known})
     if strangers:
         raise IntegrityError(
             f"examples of {', '.join(map(repr, strangers[:3]))}, which the class list does not have",
             where=str(folder / "examples.parquet"),
             remedy="Examples and class list must come from one grouping: run `plan` again.",
         )
-    return rows
 
 
 def _in_threads(function: Callable[[str], bytes], image_ids: Sequence[str], workers: int) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 ::
 
     train.rec train.idx train.lst   val.*   test.*     as MXNet, DALI and SageMaker read them (``recordio``)
-    index.json                                         ours: image ids, offsets, checksums, class list and digest
+    index.json                                         ours: where each image lies, checksums, class list and digest
 """
 
 import hashlib
@@ -38,32 +38,31 @@ def classes_digest(classes: Sequence[str]) -> str:
 class Shard:
     """One ``.rec`` file as the index describes it; record ``i`` fills ``offsets[i]`` to ``offsets[i + 1]``.
 
+    ``crc32s`` are those of the images alone, so that a picture keeps its checksum when others come before it.
     Maps the file on first use, so that it can be handed to worker processes.
     """
 
     path: Path
     image_ids: tuple[str, ...]
     offsets: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
     crc32s: npt.NDArray[np.uint32]
 
     def __len__(self) -> int:
         return len(self.image_ids)
 
-    def encoded(self, position: int) -> memoryview:
-        """The bytes of one record, checked; raises ``IntegrityError`` naming the shard, the record and the image."""
-        data = memoryview(self._mapped)[self.offsets[position] : self.offsets[position + 1]]
-        if zlib.crc32(data) != self.crc32s[position]:
-            raise self._damaged(position, "its checksum differs")
-        return data
-
     def read(self, position: int) -> Record:
-        """One record, checked as ``encoded`` does."""
+        """One record, checked to the last bit; raises ``IntegrityError`` naming the shard, the record and the image."""
+        data = memoryview(self._mapped)[self.offsets[position] : self.offsets[position + 1]]
         try:
-            record = recordio.decode(self.encoded(position))
+            record = recordio.decode(data)
         except ValueError as error:
             raise self._damaged(position, str(error)) from error
-        if record.record_id != position:
-            raise self._damaged(position, f"its header says that it is record {record.record_id}")
+        if zlib.crc32(record.image) != self.crc32s[position]:
+            raise self._damaged(position, "the image's checksum differs")
+        written = Record(label=float(self.labels[position]), record_id=position, image=record.image)
+        if recordio.encode(written) != data:
+            raise self._damaged(position, "its header differs")
         return record
 
     @cached_property
@@ -114,11 +113,12 @@ class RecordFolder:
     def verify(self) -> None:
         """Reads every byte and compares it with the index; raises ``IntegrityError`` at the first that differs."""
         for shard in self.shards.values():
-            labels = [shard.read(position).label for position in range(len(shard))]
-            rows = lst_rows(labels, shard.image_ids, self.classes)
+            for position in range(len(shard)):
+                shard.read(position)
+            rows = lst_rows(shard.labels.tolist(), shard.image_ids, self.classes)
             texts = {".idx": recordio.format_idx(shard.offsets[:-1]), ".lst": recordio.format_lst(rows)}
             for suffix, text in texts.items():
-                if shard.path.with_suffix(suffix).read_text("utf-8") != text:
+                if shard.path.with_suffix(suffix).read_bytes() != text.encode():
                     raise _broken(shard.path.with_suffix(suffix), f"does not describe the records of {shard.path.name}")
 
 
@@ -143,7 +143,7 @@ class ShardWriter:
         self._image_ids.append(image_id)
         self._labels.append(label)
         self._offsets.append(self._offsets[-1] + len(data))
-        self._crc32s.append(zlib.crc32(data))
+        self._crc32s.append(zlib.crc32(image))
 
     def finish(self) -> dict[str, Any]:
         self._file.close()
@@ -151,7 +151,12 @@ class ShardWriter:
         rows = lst_rows(self._labels, self._image_ids, self.classes)
         place.with_suffix(".idx").write_text(recordio.format_idx(self._offsets[:-1]), "utf-8")
         place.with_suffix(".lst").write_text(recordio.format_lst(rows), "utf-8")
-        return {"image_ids": self._image_ids, "offsets": self._offsets, "crc32s": self._crc32s}
+        return {
+            "image_ids": self._image_ids,
+            "offsets": self._offsets,
+            "labels": self._labels,
+            "crc32s": self._crc32s,
+        }
 
 
 def write_index(
@@ -170,10 +175,10 @@ def write_index(
     (folder / "index.json").write_text(text + "\n", "utf-8")
 
 
-def lst_rows(labels: Iterable[float], image_ids: Iterable[str], classes: Sequence[str]) -> Iterable[tuple[float, str]]:
+def lst_rows(labels: Iterable[int], image_ids: Iterable[str], classes: Sequence[str]) -> Iterable[tuple[int, str]]:
     """Rows of the ``.lst`` file. Paths name species and image: originals lie elsewhere on each machine."""
     pairs = zip(labels, image_ids, strict=True)
-    return [(label, f"{classes[int(label)]}/{image_id}.jpg") for label, image_id in pairs]
+    return [(label, f"{classes[label]}/{image_id}.jpg") for label, image_id in pairs]
 
 
 def _canonical(index: dict[str, Any]) -> str:
@@ -205,6 +210,7 @@ def _open_shard(folder: Path, split: str, entry: dict[str, Any]) -> Shard:
         path=path,
         image_ids=tuple(entry["image_ids"]),
         offsets=np.asarray(entry["offsets"], dtype=np.int64),
+        labels=np.asarray(entry["labels"], dtype=np.int64),
         crc32s=np.asarray(entry["crc32s"], dtype=np.uint32),
     )
     for needed in (path, path.with_suffix(".idx"), path.with_suffix(".lst")):
