@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from earthsnap_train.data.batches import Picks
 from earthsnap_train.data.examples import Examples
 from earthsnap_train.data.preprocess import Preprocessing, prepare
-from earthsnap_train.data.shards import RecordFolder
-from earthsnap_train.errors import IntegrityError
+from earthsnap_train.data.shards import find_images
 
 
 class Batch(NamedTuple):
@@ -51,22 +50,8 @@ class RecordsDataset(Dataset[Batch]):
 
     def __init__(self, *, folders: Sequence[Path], examples: Path, splits: Sequence[str], transform: Transform) -> None:
         rows = Examples.read(examples).of(*splits)
-        self._shards = [shard for folder in folders for shard in RecordFolder.open(folder).shards.values()]
-        places = {
-            image_id: (number, position)
-            for number, shard in enumerate(self._shards)
-            for position, image_id in enumerate(shard.image_ids)
-        }
-        missing = [image_id for image_id in rows.image_ids if image_id not in places]
-        if missing:
-            raise IntegrityError(
-                f"{len(missing)} of {len(rows)} examples are in none of {len(folders)} folders of records, "
-                f"the first of them image {missing[0]}",
-                where=str(examples / "examples.parquet"),
-                remedy="Examples and records must come from one manifest: run `plan` again.",
-            )
-        # Arrays and not lists: worker processes share their memory for as long as nobody counts references in it.
-        self._places = np.array([places[image_id] for image_id in rows.image_ids], dtype=np.int64).reshape(-1, 2)
+        self._shards, self._places = find_images(folders, rows.image_ids)
+        # An array and not a list: worker processes share its memory for as long as nobody counts references in it.
         self._image_ids = np.array(rows.image_ids, dtype="S64")
         self.labels = rows.labels
         self._transform = transform

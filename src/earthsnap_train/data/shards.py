@@ -159,6 +159,27 @@ class ShardWriter:
         }
 
 
+def find_images(folders: Sequence[Path], image_ids: Sequence[str]) -> tuple[list[Shard], npt.NDArray[np.int64]]:
+    """All shards of ``folders``, and for each image [number of its shard, position in it] as an array [N, 2].
+
+    Raises ``IntegrityError`` for an image that none of them has.
+    """
+    shards = [shard for folder in folders for shard in RecordFolder.open(folder).shards.values()]
+    places = {
+        image_id: (number, position)
+        for number, shard in enumerate(shards)
+        for position, image_id in enumerate(shard.image_ids)
+    }
+    missing = [image_id for image_id in image_ids if image_id not in places]
+    if missing:
+        raise IntegrityError(
+            f"{len(missing)} of {len(image_ids)} examples are in none of {len(folders)} folders of records, "
+            f"the first of them image {missing[0]}",
+            remedy="Examples and records must come from one manifest: run `plan` again.",
+        )
+    return shards, np.array([places[image_id] for image_id in image_ids], dtype=np.int64).reshape(-1, 2)
+
+
 def write_index(
     folder: Path, *, classes: Sequence[str], shorter_px: int, jpeg_quality: int, shards: dict[str, dict[str, Any]]
 ) -> None:
