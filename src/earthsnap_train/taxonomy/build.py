@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from earthsnap_train.errors import TaxonomyError
 from earthsnap_train.spec.taxonomy import TaxonomySpec
-from earthsnap_train.taxonomy.linter import Finding, NameEntry, lint, one_parent_per_rank, sort_findings
+from earthsnap_train.taxonomy.linter import Finding, NameEntry, PlacedEntry, lint, one_parent_per_rank, sort_findings
 from earthsnap_train.taxonomy.names import slug, species_ids, tidy, without_author
 from earthsnap_train.taxonomy.tree import RESERVED_RANKS, Species, Taxonomy
 
@@ -21,15 +21,15 @@ def build_taxonomy(entries: Iterable[NameEntry], spec: TaxonomySpec) -> tuple[Ta
     """
     entries = sorted(entries, key=_written)
     ids = species_ids((one.species for one in entries), spec.synonyms)
-    nameless = [one for one in entries if not ids[one.species]]
     named = [one for one in entries if ids[one.species]]
     ranks = _rank_order(named)
-    taxa, variants = _taxon_spellings(named)
-    named = [_respelt(one, taxa) for one in named]
-    contradictions = [_as_declared(one, spec) for one in one_parent_per_rank(named, ids, ranks)]
+    spellings, variants = _taxon_spellings(named)
+    placed = [(one, {rank: spellings[rank, taxon] for rank, taxon in one.ranks if slug(taxon)}) for one in named]
+    contradictions = [_as_declared(one, spec) for one in one_parent_per_rank(placed, ids, ranks)]
     against = {entry for finding in contradictions for entry in finding.entries}
-    sound = [one for one in named if one not in against]
+    sound = [(entry, taxa) for entry, taxa in placed if entry not in against]
     taxonomy = Taxonomy(ranks=ranks, species=_merge(sound, ids, ranks))
+    nameless = [one for one in entries if not ids[one.species]]
     findings = [*_nameless(nameless), *variants, *contradictions, *_spellings(named, ids), *lint(taxonomy)]
     return taxonomy, sort_findings(findings)
 
@@ -73,14 +73,15 @@ def _rank_order(entries: Sequence[NameEntry]) -> tuple[str, ...]:
 def _taxon_spellings(entries: Sequence[NameEntry]) -> tuple[Mapping[tuple[str, str], str], list[Finding]]:
     """(rank, taxon as written) -> the spelling in use, which of several is the first in sorted order."""
     spellings: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for rank, taxon in sorted({pair for one in entries for pair in one.ranks}):
-        spellings[rank, slug(taxon)].add(taxon)
+    for rank, taxon in {pair for one in entries for pair in one.ranks}:
+        if slug(taxon):
+            spellings[rank, slug(taxon)].add(taxon)
     in_use: dict[tuple[str, str], str] = {}
     findings = []
-    for (rank, taxon_slug), written in sorted(spellings.items()):
-        first = tidy(min(written)) if taxon_slug else ""
-        in_use |= {(rank, taxon): first for taxon in written}
-        if taxon_slug and len(written) > 1:
+    for (rank, _), written in sorted(spellings.items()):
+        first = min(written)
+        in_use |= {(rank, taxon): tidy(first) for taxon in written}
+        if len(written) > 1:
             findings.append(
                 Finding(
                     code="taxon_name_variant",
@@ -93,30 +94,27 @@ def _taxon_spellings(entries: Sequence[NameEntry]) -> tuple[Mapping[tuple[str, s
     return in_use, findings
 
 
-def _respelt(entry: NameEntry, taxa: Mapping[tuple[str, str], str]) -> NameEntry:
-    return replace(entry, ranks=tuple((rank, taxa[rank, taxon]) for rank, taxon in entry.ranks))
-
-
 def _as_declared(finding: Finding, spec: TaxonomySpec) -> Finding:
     return replace(finding, severity="warning") if spec.on_conflict == "drop" else finding
 
 
-def _merge(entries: Sequence[NameEntry], ids: Mapping[str, str], ranks: Sequence[str]) -> tuple[Species, ...]:
-    by_id: dict[str, list[NameEntry]] = defaultdict(list)
-    for one in entries:
-        by_id[ids[one.species]].append(one)
+def _merge(placed: Sequence[PlacedEntry], ids: Mapping[str, str], ranks: Sequence[str]) -> tuple[Species, ...]:
+    by_id: dict[str, list[PlacedEntry]] = defaultdict(list)
+    for entry, taxa in placed:
+        by_id[ids[entry.species]].append((entry, taxa))
     return tuple(_one_species(species_id, by_id[species_id], ranks) for species_id in sorted(by_id))
 
 
-def _one_species(species_id: str, entries: Sequence[NameEntry], ranks: Sequence[str]) -> Species:
+def _one_species(species_id: str, placed: Sequence[PlacedEntry], ranks: Sequence[str]) -> Species:
+    entries = [entry for entry, _ in placed]
     # What is written under the name in use counts before what is written under a synonym.
-    own = [one for one in entries if slug(without_author(one.species)) == species_id] or list(entries)
-    taxa = {rank: taxon for one in reversed([*own, *entries]) for rank, taxon in one.ranks if taxon}
+    own = [one for one in entries if slug(without_author(one.species)) == species_id] or entries
+    known = {rank: taxon for _, taxa in placed for rank, taxon in taxa.items()}
     return Species(
         species_id=species_id,
         scientific_name=_first(one.scientific_name for one in own) or without_author(own[0].species),
         common_name=_first(one.common_name for one in own),
-        ranks=tuple((rank, taxa[rank]) for rank in ranks if rank in taxa),
+        ranks=tuple((rank, known[rank]) for rank in ranks if rank in known),
     )
 
 

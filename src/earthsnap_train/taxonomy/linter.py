@@ -33,6 +33,10 @@ class NameEntry:
         return "/".join([*(taxon for _, taxon in self.ranks if taxon), self.species])
 
 
+# An entry with its taxa by rank, each in the spelling that is in use; unknown ones left out.
+PlacedEntry = tuple[NameEntry, Mapping[str, str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """``where``: a taxon or an entry. ``entries``: those that it speaks against, whose photographs are to be judged."""
@@ -81,8 +85,8 @@ def lint(taxonomy: Taxonomy) -> Iterator[Finding]:
 def _orphans(taxonomy: Taxonomy) -> Iterator[Finding]:
     """A species that lacks a rank which others have."""
     for one in taxonomy.species:
-        missing = [rank for rank in taxonomy.ranks if one.taxon(rank) is None]
-        if missing:
+        if len(one.ranks) < len(taxonomy.ranks):
+            missing = [rank for rank in taxonomy.ranks if one.taxon(rank) is None]
             yield Finding(
                 code="orphan",
                 severity="warning",
@@ -103,11 +107,11 @@ def _kin_advice(orphan: Species, missing: Sequence[str], taxonomy: Taxonomy) -> 
 
 def _names_at_two_ranks(taxonomy: Taxonomy) -> Iterator[Finding]:
     ranks_of: dict[str, list[str]] = defaultdict(list)
-    for rank in taxonomy.ranks:
-        for taxon in sorted({taxon for one in taxonomy.species if (taxon := one.taxon(rank))}):
-            ranks_of[taxon].append(rank)
-    for taxon, ranks in ranks_of.items():
-        if len(ranks) > 1:
+    for rank, taxon in {pair for one in taxonomy.species for pair in one.ranks}:
+        ranks_of[taxon].append(rank)
+    for taxon, unsorted in ranks_of.items():
+        if len(unsorted) > 1:
+            ranks = sorted(unsorted, key=taxonomy.ranks.index)
             yield Finding(
                 code="homonym",
                 severity="warning",
@@ -199,7 +203,7 @@ def _digits(name: str) -> str:
 
 
 def one_parent_per_rank(
-    entries: Sequence[NameEntry], ids: Mapping[str, str], ranks: Sequence[str]
+    placed: Sequence[PlacedEntry], ids: Mapping[str, str], ranks: Sequence[str]
 ) -> Iterator[Finding]:
     """A species, or a taxon, that stands under two parents. Those of fewer photographs are spoken against.
 
@@ -207,19 +211,17 @@ def one_parent_per_rank(
     """
     for child_at in range(len(ranks), 0, -1):
         rank = ranks[child_at] if child_at < len(ranks) else SPECIES_RANK
-        under: dict[str, list[tuple[NameEntry, dict[str, str]]]] = defaultdict(list)
-        for entry in entries:
-            taxa = {name: taxon for name, taxon in entry.ranks if taxon}
+        under: dict[str, list[PlacedEntry]] = defaultdict(list)
+        for entry, taxa in placed:
             child = ids[entry.species] if rank == SPECIES_RANK else taxa.get(rank)
             if child:
                 under[child].append((entry, taxa))
         for child, kin in sorted(under.items()):
-            yield from _two_parents(rank, child, kin, ranks[:child_at])
+            if len(kin) > 1:
+                yield from _two_parents(rank, child, kin, ranks[:child_at])
 
 
-def _two_parents(
-    rank: str, child: str, kin: Sequence[tuple[NameEntry, Mapping[str, str]]], higher: Sequence[str]
-) -> Iterator[Finding]:
+def _two_parents(rank: str, child: str, kin: Sequence[PlacedEntry], higher: Sequence[str]) -> Iterator[Finding]:
     for parent_rank in reversed(higher):
         votes: Counter[str] = Counter()
         for entry, taxa in kin:
@@ -243,6 +245,6 @@ def _two_parents(
             return  # the parent is beyond doubt, and what stands above it is the parent's own business
 
 
-def _share_a_higher_taxon(kin: Sequence[tuple[NameEntry, Mapping[str, str]]], higher: Sequence[str]) -> bool:
+def _share_a_higher_taxon(kin: Sequence[PlacedEntry], higher: Sequence[str]) -> bool:
     """Whether all agree on some taxon further up; where no rank is further up, they are taken to."""
     return not higher or any(len({taxa.get(rank) for _, taxa in kin}) == 1 for rank in higher)
