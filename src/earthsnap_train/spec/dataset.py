@@ -12,11 +12,20 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class FloraFaults(SpecModel):
-    """Known faults to inject, as a share of all photographs, so that a person can see QA find them."""
+    """Known faults to inject, as a share of all photographs, so that a person can see QA find them.
+
+    Each photograph has at most one fault, so the three shares add up to at most 1.
+    """
 
     duplicates: Fraction
     wrong_labels: Fraction
     corrupt: Fraction
+
+    @model_validator(mode="after")
+    def _one_fault_each(self) -> "FloraFaults":
+        if self.duplicates + self.wrong_labels + self.corrupt > 1:
+            raise ValueError("duplicates, wrong_labels and corrupt add up to more than 1: a photograph has one fault")
+        return self
 
 
 class SyntheticFlora(SpecModel):

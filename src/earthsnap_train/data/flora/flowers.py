@@ -220,7 +220,7 @@ def _poppy(plant: Individual) -> list[Piece]:
         material=pigment.seeds(plant.colours, rings=0.6),
     )
     dark = plant.random.random() < 0.5
-    stamens = _stamens(plant, 36 if plant.traits.centre == "large" else 20, length=_large(plant, 0.28, 0.42), spread=1.15, anther=0.035)
+    stamens = _stamens(plant, 36 if plant.traits.centre == "large" else 20, length=_large(plant, 0.28, 0.42), spread=_rise(plant, 1.15, 0.6, 1.15), anther=0.035)
     if dark:
         ink = pigment.linear("2a1626")
         stamens = [_recoloured(piece, ink) for piece in stamens]

@@ -102,7 +102,7 @@ def _focused(
     behind = np.clip((-depth - 0.6 * radius) / (0.8 * radius), 0, 1) * (cover > 0)
     # The backdrop is soft already. Blurring it beside a sharp petal would ring the petal with a halo, so only a rim
     # around what is itself out of focus is blurred with it.
-    mask = Image.fromarray(np.asarray(behind * 255, np.uint8)).filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.BoxBlur(1))
+    mask = Image.fromarray(np.asarray(behind * 255, np.uint8)).filter(ImageFilter.BoxBlur(2))
     sharp = Image.fromarray(np.asarray((cover > 0) * (behind < 0.02) * 255, np.uint8))
     mask.paste(0, mask=sharp)
     return Image.composite(blurred, image, mask)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from earthsnap_train.data.flora.surface import Array, Piece, knots
 
-_DEPTH_LEVELS = 1 << 20
 _DEEPEST, _NEAREST = -8.0, 8.0
+_DEPTH_LEVELS = 1 << 20
+_LEVELS_PER_UNIT = _DEPTH_LEVELS / (_NEAREST - _DEEPEST)
 _SHADOW_PX = 112
 _MAX_SAMPLES = 800
 
@@ -84,17 +85,18 @@ def _normals(mesh_AB3: Array) -> Array:
 def _sample_count(steps_px: Array, num_knots: int) -> int:
     """Points that leave no pixel out, given the longest step between knots; a multiple of 4, so that few
     interpolation matrices serve all."""
-    return int(min(_MAX_SAMPLES, 4 * np.ceil((1.08 * float(steps_px.max()) * (num_knots - 1) + 2) / 4)))
+    return int(min(_MAX_SAMPLES, 4 * np.ceil((0.9 * float(steps_px.max()) * (num_knots - 1) + 2) / 4)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Samples:
     """One piece's samples. Rows of ``values_CS``: screen x, y and depth; light from the sky, from the sun, gleam.
 
-    ``shadow_3T``: a coarser set of the same points in the sun's frame, for the shadow map.
+    ``copies``: those that reach into the picture. ``shadow_3T``: a coarser set of the same points in the sun's frame, for the shadow map.
     """
 
     piece: Piece
+    copies: NDArray[np.int64]
     values_CS: Array
     shadow_3T: Array
     u: Array
@@ -125,7 +127,7 @@ def _sampled(piece: Piece, camera: Camera, light: Light, sun_33: Array, size_px:
     near = camera.zoom * 0.5 * size_px / np.maximum(1 - camera.perspective * position[2], 0.2)
     values[0] = size_px * camera.centre[0] + near * position[0]
     values[1] = size_px * camera.centre[1] - near * position[1]
-    values[2] = position[2]
+    values[2] = np.clip(position[2], _DEEPEST + 1, _NEAREST - 1)
     towards = np.tensordot(light.towards_3, normal, 1)
     halfway = light.towards_3 + np.array([0, 0, 1], np.float32)
     halfway /= np.linalg.norm(halfway)
@@ -133,6 +135,12 @@ def _sampled(piece: Piece, camera: Camera, light: Light, sun_33: Array, size_px:
     values[4] = np.maximum(towards * 0.85 + 0.15, 0) + piece.translucency * np.maximum(-towards, 0)
     values[5] = piece.gloss * np.maximum(np.tensordot(halfway, normal, 1), 0) ** 24
 
+    flat = values[:2].reshape(2, len(turn), -1)
+    copies = np.flatnonzero(((flat.max(axis=2) > 0) & (flat.min(axis=2) < size_px)).all(axis=0))
+    if not len(copies):
+        none = np.empty(0, np.float32)
+        return _Samples(piece=piece, copies=copies, values_CS=none.reshape(6, 0), shadow_3T=none.reshape(3, 0), u=none, v=none)
+    values, position = values[:, copies], position[:, copies]
     x, y = values[0], values[1]
     num_u = _sample_count(_length(np.diff(x, axis=1), np.diff(y, axis=1)), a)
     num_v = _sample_count(_length(np.diff(x, axis=2), np.diff(y, axis=2)), b)
@@ -143,13 +151,17 @@ def _sampled(piece: Piece, camera: Camera, light: Light, sun_33: Array, size_px:
     shadow = _dense(np.tensordot(sun_33, position, 1), seldom_u, seldom_v).reshape(3, -1)
     u = _spline(num_u, a) @ knots(a)
     v = np.linspace(-1, 1, num_v, dtype=np.float32)
-    if piece.cut is None:
-        return _Samples(
-            piece=piece, values_CS=dense.reshape(6, -1), shadow_3T=shadow, u=np.repeat(u, num_v), v=np.tile(v, num_u)
-        )
-    keep = np.flatnonzero(piece.cut(u[:, None], v[None, :]))
-    kept = dense.reshape(6, len(turn), -1).take(keep, axis=2).reshape(6, -1)
-    return _Samples(piece=piece, values_CS=kept, shadow_3T=shadow, u=u[keep // num_v], v=v[keep % num_v])
+    if piece.cut is not None:
+        # What is cut out lies deeper than anything that can be seen.
+        dense[2] = np.where(piece.cut(u[:, None], v[None, :]), dense[2], np.float32(_DEEPEST - 1))
+    return _Samples(
+        piece=piece,
+        copies=copies,
+        values_CS=dense.reshape(6, -1),
+        shadow_3T=shadow,
+        u=np.repeat(u, num_v),
+        v=np.tile(v, num_u),
+    )
 
 
 def _sun_frame(towards_3: Array) -> Array:
@@ -175,9 +187,9 @@ def render(pieces: Sequence[Piece], camera: Camera, light: Light, size_px: int, 
         run = slice(ends[number], ends[number + 1])
         own = sample[run] - bounds[number]
         if len(own):
-            values[:, run] = part.values_CS.take(own, axis=1)
+            values[:, run] = part.values_CS.take(own, axis=1, mode="clip")
             copy, within = np.divmod(own, len(part.u))
-            albedo[run] = part.piece.material(part.u[within], part.v[within], copy.astype(np.int32))
+            albedo[run] = part.piece.material(part.u[within], part.v[within], part.copies[copy].astype(np.int32))
     lit = _sunlit(parts, _in_sun_frame(values, camera, sun_33, size_px), reach)
     lit = light.softness + (1 - light.softness) * lit[:, None]
     ambient, sun, gleam = (values[channel][:, None] for channel in (3, 4, 5))
@@ -188,13 +200,26 @@ def render(pieces: Sequence[Piece], camera: Camera, light: Light, size_px: int, 
 def _nearest(values_3S: Array, size_px: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The sample that is nearest to the viewer at every covered pixel, and the pixel."""
     x, y, depth = values_3S
-    inside = np.flatnonzero((x >= 0) & (x < size_px) & (y >= 0) & (y < size_px))
-    pixel = y[inside].astype(np.int32) * size_px + x[inside].astype(np.int32)
-    level = (np.clip(depth[inside], _DEEPEST, _NEAREST) - _DEEPEST) * (_DEPTH_LEVELS / (_NEAREST - _DEEPEST))
-    winners = np.full(size_px * size_px, -1, np.int64)
-    np.maximum.at(winners, pixel, (level.astype(np.int64) << 32) | inside)
+    # A rim one pixel wide takes what falls outside, which is faster than picking out what falls inside.
+    side = size_px + 2
+    pixel = np.clip(y + 1, 0, side - 1).astype(np.int32) * side + np.clip(x + 1, 0, side - 1).astype(np.int32)
+    key = ((depth - np.float32(_DEEPEST)) * np.float32(_LEVELS_PER_UNIT)).astype(np.int64)
+    key <<= 32
+    key |= np.arange(len(key))
+    winners = np.full(side * side, -1, np.int64)
+    np.maximum.at(winners, pixel, key)
+    winners = _closed(winners.reshape(side, side))[1:-1, 1:-1].reshape(-1)
     covered = np.flatnonzero(winners >= 0)
     return winners[covered] & 0xFFFFFFFF, covered
+
+
+def _closed(winners_HW: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Fills pinholes: a pixel much deeper than its neighbours on both sides was missed by the samples between them."""
+    much = np.int64(0.03 * _LEVELS_PER_UNIT) << 32
+    for grid in (winners_HW, winners_HW.T):
+        before, here, after = grid[:-2], grid[1:-1], grid[2:]
+        np.copyto(here, before, where=np.minimum(before, after) - here > much)
+    return winners_HW
 
 
 def _in_sun_frame(values_CM: Array, camera: Camera, sun_33: Array, size_px: int) -> Array:

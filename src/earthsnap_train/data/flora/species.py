@@ -6,6 +6,7 @@ Pure Python, so that a plan can count what the drawing stage will make without l
 import random
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
+from functools import lru_cache
 from typing import Literal, get_args
 
 from earthsnap_train.data.flora.genera import Genus, genera
@@ -97,6 +98,11 @@ class FloraSpecies:
     def ranks(self) -> tuple[tuple[str, str], ...]:
         return (("order", self.genus.order), ("family", self.genus.family), ("genus", self.genus.name))
 
+    @property
+    def folder(self) -> str:
+        """Where its photographs lie: ``family/genus/species``."""
+        return f"{self.genus.family}/{self.genus.name}/{self.species_id}".lower()
+
 
 @dataclass(frozen=True, kw_only=True)
 class FloraPhotograph:
@@ -113,6 +119,7 @@ class FloraPhotograph:
     photo: int
 
 
+@lru_cache(maxsize=8)
 def species_of(flora: SyntheticFlora) -> tuple[FloraSpecies, ...]:
     """Every species, in turn from each genus, so that a larger ``num_species`` adds species and changes none."""
     groups = genera(min(flora.num_groups, flora.num_species))
@@ -142,14 +149,13 @@ def catalogue(flora: SyntheticFlora) -> tuple[FloraPhotograph, ...]:
     digits = len(str(flora.plants_per_species))
     rows = []
     for species in species_of(flora):
-        folder = f"{species.genus.family}/{species.genus.name}/{species.species_id}".lower()
         ranks = species.ranks
         for plant in range(flora.plants_per_species):
             name = f"{plant + 1:0{digits}}"
             observation_id = f"{species.species_id}-{name}"
             rows += [
                 FloraPhotograph(
-                    path=f"{folder}/{name}-{photo + 1}.jpg",
+                    path=f"{species.folder}/{name}-{photo + 1}.jpg",
                     species_id=species.species_id,
                     scientific_name=species.scientific_name,
                     common_name=species.common_name,
