@@ -159,7 +159,7 @@ def _unsure_authors(species: Sequence[Species]) -> Iterator[Finding]:
     """``Parus major Linnaeus`` beside ``Parus major``: an author without a full stop or a year is not merged."""
     names = {one.scientific_name: one.species_id for one in species}
     for name, species_id in names.items():
-        words = name.split(" ")
+        words = without_author(name).split(" ")
         short = " ".join(words[:2])
         if len(words) > 2 and short in names and all(word[0].isupper() or word[0] in "(&" for word in words[2:]):
             yield Finding(

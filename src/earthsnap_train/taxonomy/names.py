@@ -24,9 +24,9 @@ _BINOMIAL = re.compile(
 )
 # An author's abbreviation ends in a full stop; a zoological author is followed by a year. A bare surname
 # ("Parus major Linnaeus") cannot be told from an English name ("Bird of Paradise") and is left alone.
-_AUTHOR_WORD = r"(?:[A-Z][\w'’-]*\.?|(?:[A-Z]\.)+[\w'’-]*\.?|f\.|fil\.|ex|et|and|in|de|von|van|&|al\.)"
-_AUTHOR = re.compile(rf"\(?{_AUTHOR_WORD}(?:[\s(),.&]+{_AUTHOR_WORD})*[\s(),.]*(?:\b1[789]\d\d|\b20\d\d)?\)?")
-_SURE_AUTHOR = re.compile(r"[A-Z][\w'’-]*\.|\b1[789]\d\d\b|\b20\d\d\b")
+_AUTHOR_WORD = r"(?:[A-Z][\w.'’-]*|f\.|fil\.|ex|et|and|in|de|von|van|&|al\.)"
+_AUTHOR = re.compile(rf"\(?{_AUTHOR_WORD}(?:[\s(),]+{_AUTHOR_WORD})*[\s(),]*(?:\b1[789]\d\d|\b20\d\d)?\)?")
+_SURE_AUTHOR = re.compile(r"\b[A-Z][\w'’-]*\.|\b1[789]\d\d\b|\b20\d\d\b")
 
 
 def tidy(name: str) -> str:
