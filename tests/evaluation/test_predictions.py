@@ -57,6 +57,13 @@ def test_node_predictions_come_back_sorted_by_image(tmp_path: Path) -> None:
     assert again.answers.probability.tolist() == [[0.5, 0.5], [1.0, 0.0], [0.75, 0.25]]
 
 
+def test_answers_are_found_by_photograph_whatever_the_order() -> None:
+    predictions = node_predictions()
+    assert predictions.answers_for(np.array(["b", "c"])).first.tolist() == ["malus", "rosa"]
+    with pytest.raises(IntegrityError, match="1 photographs were not evaluated, the first of them d"):
+        predictions.answers_for(np.array(["b", "d"]))
+
+
 @pytest.mark.parametrize("flat", [None, Answers.from_probabilities(["malus", "rosa"], [[0.5, 0.5], [0.0, 1.0]])])
 def test_family_predictions_come_back_with_and_without_a_flat_baseline(tmp_path: Path, flat: Answers | None) -> None:
     family_predictions(flat).write(tmp_path / "family.parquet")

@@ -1,6 +1,6 @@
 """Small drawings as inline SVG. Colours come from the page's CSS variables, so that they follow light and dark."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -10,94 +10,94 @@ from earthsnap_train.evaluation.metrics import ReliabilityBin
 if TYPE_CHECKING:
     from earthsnap_train.evaluation.report import CurvePoint
 
-CELL_PX = 12
+Place = tuple[float, float]
+
+MARKS = {
+    "right": Markup('<circle class="right" cx="{}" cy="{}" r="4"/>'),
+    "misnamed": Markup('<circle class="misnamed" cx="{}" cy="{}" r="3.3"/>'),
+    "misrouted": Markup('<path class="misrouted" transform="translate({} {})" d="M-3-3l6 6m0-6l-6 6"/>'),
+}
+MARK_PX = 12
 
 
 def waffle(right: int, misnamed: int, misrouted: int, label: str) -> Markup:
-    """A hundred marks, ten by ten: dots are right, rings are misnamed, crosses misrouted. Shape says it without colour."""
+    """A hundred marks, ten by ten: dots are right, rings misnamed, crosses misrouted; shape says it without colour."""
     kinds = ["right"] * right + ["misnamed"] * misnamed + ["misrouted"] * misrouted
-    marks = "".join(
-        _mark(kind, place % 10 * CELL_PX + CELL_PX / 2, place // 10 * CELL_PX + CELL_PX / 2)
-        for place, kind in enumerate(kinds)
+    middle = MARK_PX // 2
+    marks = (
+        MARKS[kind].format(at % 10 * MARK_PX + middle, at // 10 * MARK_PX + middle) for at, kind in enumerate(kinds)
     )
-    side = 10 * CELL_PX
-    drawing = Markup('<svg class="waffle" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
-    return drawing.format(side, side, label, Markup(marks))
-
-
-def _mark(kind: str, x: float, y: float) -> str:
-    if kind == "right":
-        return f'<circle class="right" cx="{x:g}" cy="{y:g}" r="4"/>'
-    if kind == "misnamed":
-        return f'<circle class="misnamed" cx="{x:g}" cy="{y:g}" r="3.3"/>'
-    return f'<path class="misrouted" d="M{x - 3:g} {y - 3:g}l6 6m0-6l-6 6"/>'
+    return _drawing("waffle", 10 * MARK_PX, 10 * MARK_PX, label, marks)
 
 
 def legend_mark(kind: str) -> Markup:
-    return Markup('<svg class="mark" viewBox="0 0 12 12" aria-hidden="true">{}</svg>').format(Markup(_mark(kind, 6, 6)))
+    """One mark of a waffle, to stand beside the word it means."""
+    middle = MARK_PX // 2
+    return Markup('<svg class="mark" viewBox="0 0 12 12" aria-hidden="true">{}</svg>').format(
+        MARKS[kind].format(middle, middle)
+    )
 
 
 def reliability(family: Sequence[ReliabilityBin], flat: Sequence[ReliabilityBin] | None) -> Markup:
     """How often answers of like certainty were right (up) against how certain they claimed to be (across)."""
     left, top, side = 44, 10, 300
-
-    def at(share_x: float, share_y: float) -> tuple[float, float]:
-        return left + side * share_x, top + side * (1 - share_y)
-
+    bottom, middle = top + side, top + side // 2
+    tick = Markup('<text class="tick" x="{}" y="{}" text-anchor="{}">{}</text>')
     parts = []
-    for tenth in range(0, 11, 2):
-        (x, _), (_, y) = at(tenth / 10, 0), at(0, tenth / 10)
-        parts.append(f'<path class="grid" d="M{left} {y:g}h{side}M{x:g} {top}v{side}"/>')
-        parts.append(f'<text class="tick" x="{left - 8}" y="{y + 4:g}" text-anchor="end">{tenth * 10}</text>')
-        parts.append(f'<text class="tick" x="{x:g}" y="{top + side + 18}" text-anchor="middle">{tenth * 10}</text>')
-    (x0, y0), (x1, y1) = at(0, 0), at(1, 1)
-    parts.append(f'<path class="ideal" d="M{x0:g} {y0:g}L{x1:g} {y1:g}"/>')
-    for kind, bins in (("flat", flat), ("family", family)):
-        places = [at(one.confidence, one.right) for one in bins or ()]
-        parts.append(f'<path class="{kind} line" d="{_path(places)}"/>')
-        parts += [f'<circle class="{kind} point" cx="{x:.1f}" cy="{y:.1f}" r="4"/>' for x, y in places]
-    parts.append(
-        f'<text class="axis" x="{left + side / 2}" y="{top + side + 40}" text-anchor="middle">how sure it says it is, %</text>'
+    for percent in range(0, 101, 20):
+        x, y = left + side * percent // 100, bottom - side * percent // 100
+        parts.append(Markup('<path class="grid" d="M{} {}h{}M{} {}v{}"/>').format(left, y, side, x, top, side))
+        parts += [tick.format(left - 8, y + 4, "end", percent), tick.format(x, bottom + 18, "middle", percent)]
+    parts.append(Markup('<path class="ideal" d="M{} {}l{} {}"/>').format(left, bottom, side, -side))
+    for kind, bins in (("flat", flat or ()), ("family", family)):
+        places = [(left + side * one.confidence, bottom - side * one.right) for one in bins]
+        parts.append(_line(kind, places))
+        parts += [_point(kind, place, 4) for place in places]
+    axis = Markup('<text class="axis" transform="translate({} {}) rotate({})" text-anchor="middle">{}</text>')
+    parts.append(axis.format(left + side // 2, bottom + 40, 0, "how sure it says it is, %"))
+    parts.append(axis.format(10, middle, -90, "how often it is right, %"))
+    return _drawing(
+        "reliability", left + side + 12, bottom + 50, "How often it is right by how sure it says it is", parts
     )
-    middle = top + side / 2
-    parts.append(
-        f'<text class="axis" transform="rotate(-90 10 {middle})" x="10" y="{middle}" text-anchor="middle">how often it is right, %</text>'
-    )
-    return Markup(
-        '<svg class="reliability" viewBox="0 0 356 360" role="img" aria-label="Reliability diagram">{}</svg>'
-    ).format(Markup("".join(parts)))
 
 
 def curve(points: "Sequence[CurvePoint]", label: str) -> Markup:
     """Validation top-1 from 0 to 1 (strong), training and validation loss on a scale of their own (faint)."""
-    width, height = 200.0, 72.0
-    steps = [point.step for point in points]
-    span = max(steps[-1] - steps[0], 1) if steps else 1
+    width, height, edge = 200, 72, 3
+    first, last = points[0].step, points[-1].step
     losses = [loss for point in points for loss in (point.train_loss, point.val_loss) if loss is not None]
-    highest = max(losses, default=1.0) or 1.0
+    highest_loss = max(losses, default=0.0) or 1.0
 
-    def line(kind: str, values: Sequence[float | None], most: float) -> str:
+    def line(kind: str, values: Sequence[float | None], highest: float) -> Markup:
         places = [
-            (3 + (width - 6) * (step - steps[0]) / span, 3 + (height - 6) * (1 - min(value / most, 1)))
-            for step, value in zip(steps, values, strict=True)
+            (
+                edge + (width - 2 * edge) * (point.step - first) / max(last - first, 1),
+                height - edge - (height - 2 * edge) * min(value / highest, 1.0),
+            )
+            for point, value in zip(points, values, strict=True)
             if value is not None
         ]
-        dot = (
-            f'<circle class="{kind} point" cx="{places[-1][0]:.1f}" cy="{places[-1][1]:.1f}" r="2.5"/>'
-            if places
-            else ""
-        )
-        return f'<path class="{kind} line" d="{_path(places)}"/>{dot}'
+        return _line(kind, places) + (_point(kind, places[-1], 2.5) if places else "")
 
+    grid = Markup('<path class="grid" d="M0 {}h{}M0 {}h{}M0 {}h{}"/>')
     parts = [
-        f'<path class="grid" d="M0 3H{width:g}M0 {height / 2:g}H{width:g}M0 {height - 3:g}H{width:g}"/>',
-        line("train-loss", [point.train_loss for point in points], highest),
-        line("val-loss", [point.val_loss for point in points], highest),
+        grid.format(edge, width, height // 2, width, height - edge, width),
+        line("train-loss", [point.train_loss for point in points], highest_loss),
+        line("val-loss", [point.val_loss for point in points], highest_loss),
         line("val-top1", [point.val_top1 for point in points], 1.0),
     ]
-    drawing = Markup('<svg class="curve" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">{}</svg>')
-    return drawing.format(width, height, label, Markup("".join(parts)))
+    return _drawing("curve", width, height, label, parts)
 
 
-def _path(places: Sequence[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places) if places else ""
+def _drawing(kind: str, width: int, height: int, label: str, parts: Iterable[Markup]) -> Markup:
+    frame = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
+    return frame.format(kind, width, height, label, Markup("").join(parts))
+
+
+def _line(kind: str, places: Sequence[Place]) -> Markup:
+    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places) if places else ""
+    return Markup('<path class="{} line" d="{}"/>').format(kind, path)
+
+
+def _point(kind: str, place: Place, radius: float) -> Markup:
+    return Markup('<circle class="{} point" cx="{:.1f}" cy="{:.1f}" r="{}"/>').format(kind, *place, radius)

@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from earthsnap_train.errors import DataError
 from earthsnap_train.evaluation.intervals import Clusters, Estimate, Measured, bootstrap, number_clusters, share
 from earthsnap_train.evaluation.predictions import Answers, Names, NodePredictions
 
@@ -87,7 +88,16 @@ def node_metrics(predictions: NodePredictions, clusters: Sequence[str] | None = 
 
 
 def classifier_metrics(truth: Names, answers: Answers, clusters: Clusters) -> Metrics:
-    """Top-1, top-5, recalls, calibration and confusion over the classes that have photographs here."""
+    """Top-1, top-5, recalls, calibration and confusion over the classes that have photographs here.
+
+    Raises DataError where there is no photograph.
+    """
+    if not len(truth):
+        raise DataError(
+            "no photograph in the test split, so nothing can be evaluated",
+            where="dataset.split",
+            remedy="Give dataset.split.test a larger share, or raise dataset.split.min_per_species.",
+        )
     hits = answers.first == truth
     present, truth_number = np.unique(truth, return_inverse=True)
     classes = class_metrics(truth, answers.first, clusters)

@@ -111,6 +111,18 @@ class NodePredictions:
     def __len__(self) -> int:
         return len(self.image_id)
 
+    def answers_for(self, image_id: Names) -> Answers:
+        """The answers for these photographs, in this order. Raises IntegrityError where one was not evaluated."""
+        place = {name: row for row, name in enumerate(self.image_id.tolist())}
+        missing = [name for name in image_id.tolist() if name not in place]
+        if missing:
+            raise IntegrityError(
+                f"{len(missing)} photographs were not evaluated, the first of them {missing[0]}",
+                where="predictions",
+                remedy="Both evaluations must come from one manifest; run them again.",
+            )
+        return self.answers.take(np.asarray([place[name] for name in image_id.tolist()], dtype=np.intp))
+
     def write(self, path: Path) -> None:
         order = np.argsort(self.image_id, kind="stable")
         answers = self.answers.take(order)

@@ -191,7 +191,7 @@ def render(data: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "points": points, "count": count, "short_time": short_time, "big": big}
-    environment.globals |= {"charts": charts, "shade": shade, "of_hundred": of_hundred}
+    environment.globals |= {"charts": charts, "shade": shade, "of_hundred": of_hundred, "gate_words": gate_words}
     return environment.get_template("report.html.j2").render(data=data, metrics=data.metrics)
 
 
@@ -224,6 +224,37 @@ def short_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+WORDS = {
+    "top1": "named right",
+    "top5": "right name among five",
+    "macro_recall": "mean over species",
+    "lowest_recall": "weakest species",
+    "ece": "off in its certainty",
+    "misrouted": "misrouted",
+    "misnamed": "misnamed",
+    "routing": "right group first",
+    "minus_flat": "beside the flat network",
+}
+
+
+def gate_words(gate: GateResult) -> tuple[str, str, str]:
+    """What a gate looks at, what it found, and what it asks for, for people; other metrics keep their own name."""
+    part, _, figure = gate.metric.rpartition(".")
+    base = figure.removesuffix("_low").removesuffix("_high")
+    label = WORDS.get(base, figure)
+    if base != figure:
+        label += ", lower bound" if figure.endswith("_low") else ", upper bound"
+    if part != "family":
+        label = f"{part.removeprefix('nodes.')}: {label}"
+    if base == "minus_flat":
+        found, asked = points(gate.value), f"{points(gate.bound)} points"
+    elif base in WORDS:
+        found, asked = percent(gate.value), percent(gate.bound)
+    else:
+        found, asked = f"{gate.value:.4g}", f"{gate.bound:.4g}"
+    return label, found, f"{'at least' if gate.direction == 'min' else 'at most'} {asked}"
 
 
 SHADES = (0.5, 0.7, 0.8, 0.9, 0.97)

@@ -1,0 +1,186 @@
+import html.parser
+import re
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from earthsnap_train.evaluation.gates import judge
+from earthsnap_train.evaluation.report import ReportData, gate_words, of_hundred, render, shade, short_time
+from earthsnap_train.spec.evaluation import Gate
+
+MakeReport = Callable[..., ReportData]
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser would find: tags, ids, links, and whether every element is closed in order."""
+
+    VOID = frozenset({"meta", "img", "br", "input", "path", "circle", "link"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.ids: list[str] = []
+        self.anchors: list[str] = []
+        self.addresses: list[str] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        values = dict(attrs)
+        self.ids += [values["id"] or ""] if "id" in values else []
+        for name in ("href", "src"):
+            address = values.get(name) or ""
+            if address.startswith("#"):
+                self.anchors.append(address[1:])
+            elif address:
+                self.addresses.append(address)
+        if tag == "img":
+            assert values.get("alt")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def test_the_page_is_well_formed_and_asks_nothing_of_the_network(make_report: MakeReport) -> None:
+    text = render(make_report())
+    page = Page(text)
+    assert page.addresses
+    assert all(address.startswith("data:image/webp;base64,") for address in page.addresses)
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert set(page.anchors) <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_equal_data_give_an_equal_page(make_report: MakeReport) -> None:
+    assert render(make_report()) == render(make_report())
+
+
+def test_the_page_comes_back_from_json_unchanged(make_report: MakeReport) -> None:
+    data = make_report()
+    assert render(ReportData.model_validate_json(data.model_dump_json())) == render(data)
+
+
+def test_every_name_is_escaped(make_report: MakeReport) -> None:
+    data = make_report(gates={"family.top1": Gate(min=0.1)})
+    name = data.species[0].name.model_copy(update={"common": HOSTILE, "scientific": f'"{HOSTILE}'})
+    species = tuple(
+        row.model_copy(update={"name": name, "group": HOSTILE, "confused_with": name}) for row in data.species
+    )
+    mistakes = tuple(one.model_copy(update={"truth": name, "predicted": name, "uri": HOSTILE}) for one in data.mistakes)
+    nodes = tuple(node.model_copy(update={"node": HOSTILE}) for node in data.nodes)
+    text = render(
+        data.model_copy(
+            update={
+                "species": species,
+                "mistakes": mistakes,
+                "nodes": nodes,
+                "release": HOSTILE,
+                "run": HOSTILE,
+                "family": HOSTILE,
+                "date": HOSTILE,
+                "next_command": HOSTILE,
+            }
+        )
+    )
+    assert "<script>alert" not in text
+    assert Page(text).tags["script"] == 1
+    assert Page(text).text.count("alert(1)") > 10
+
+
+def test_a_release_that_passed_its_gates_awaits_approval(make_report: MakeReport) -> None:
+    text = Page(render(make_report(gates={"family.top1": Gate(min=0.01), "family.ece": Gate(max=1.0)}))).text
+    assert "Awaiting approval" in text
+    assert "passed all 2 gates" in text
+    assert "earthsnap approve plants-3" in text
+
+
+def test_a_release_that_missed_a_gate_says_which_before_all_else(make_report: MakeReport) -> None:
+    data = make_report(gates={"family.ece": Gate(max=1.0), "family.top1": Gate(min=0.999)})
+    assert data.verdict == "rejected"
+    assert data.reasons[0].startswith("family.top1 is only")
+    text = Page(render(data)).text
+    assert "It missed 1 of its 2 gates." in text
+    assert text.index("at least 99.9%") < text.index("at most 100.0%")
+
+
+def test_a_release_that_learnt_from_the_test_photographs_does_not_claim_otherwise(make_report: MakeReport) -> None:
+    honest = Page(render(make_report(fit_on="full"))).text
+    assert "never seen" not in honest
+    assert "optimistic" in honest
+    assert "never seen" in Page(render(make_report(fit_on="train_val"))).text
+
+
+def test_mistakes_are_split_by_cause_beside_the_ceiling_and_the_baseline(make_report: MakeReport) -> None:
+    text = Page(render(make_report())).text
+    for words in ("This release", "With perfect routing", "One flat network", "The parent sends"):
+        assert words in text
+
+
+def test_a_flat_release_has_no_parent_and_no_ceiling(make_report: MakeReport) -> None:
+    text = Page(render(make_report(architecture="flat", with_flat=False))).text
+    for words in ("With perfect routing", "One flat network", "The parent sends", "misrouted when"):
+        assert words not in text
+
+
+@pytest.mark.parametrize("changes", [{"with_ranks": False}, {"has_photos": False}, {"untested": 2}, {"gates": None}])
+def test_what_is_missing_leaves_no_hole(make_report: MakeReport, changes: dict[str, object]) -> None:
+    text = Page(render(make_report(**changes))).text
+    assert "None" not in text
+    assert ("not tested" in text) == ("untested" in changes)
+    assert "nan" not in text.lower().split()
+
+
+def test_102_species_of_24_groups_stay_under_three_megabytes(make_report: MakeReport) -> None:
+    # Noise compresses several times worse than any photograph, so this is the heaviest page there can be.
+    text = render(make_report(num_groups=24, per_group=5, photo_px=300))
+    assert len(text.encode()) < 3_000_000
+
+
+def test_marks_add_up_to_a_hundred() -> None:
+    assert of_hundred([0.919, 0.017, 0.064]) == [92, 2, 6]
+    assert of_hundred([1 / 3, 1 / 3, 1 / 3]) == [34, 33, 33]
+    assert of_hundred([1.0, 0.0]) == [100, 0]
+
+
+@pytest.mark.parametrize(
+    ("recall", "step"), [(0.0, "0"), (0.5, "1"), (0.89, "3"), (0.9, "4"), (1.0, "5"), (None, "none")]
+)
+def test_recall_has_six_shades(recall: float | None, step: str) -> None:
+    assert shade(recall) == step
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.44, "0.4 s"), (42.0, "42 s"), (150.0, "2 min 30 s"), (7260.0, "2 h 01 min")]
+)
+def test_times_are_written_for_people(seconds: float, text: str) -> None:
+    assert short_time(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "gate", "words"),
+    [
+        ("family.top1", Gate(min=0.9), ("named right", "91.0%", "at least 90.0%")),
+        ("family.top1_low", Gate(min=0.9), ("named right, lower bound", "91.0%", "at least 90.0%")),
+        ("family.minus_flat", Gate(min=-0.01), ("beside the flat network", "+91.0", "at least −1.0 points")),
+        ("nodes.child/rosales.ece", Gate(max=0.1), ("child/rosales: off in its certainty", "91.0%", "at most 10.0%")),
+        ("family.latency_ms", Gate(max=30), ("latency_ms", "0.91", "at most 30")),
+    ],
+)
+def test_gates_are_put_in_words(metric: str, gate: Gate, words: tuple[str, str, str]) -> None:
+    assert gate_words(judge({metric: 0.91}, {metric: gate})[0]) == words
