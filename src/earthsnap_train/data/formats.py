@@ -17,7 +17,7 @@ EXTENSIONS: Final[dict[str, tuple[str, ...]]] = {
 READABLE: Final = frozenset(extension for extensions in EXTENSIONS.values() for extension in extensions)
 # Pictures that are not read here, but that someone took for photographs: each becomes a finding, not a stray file.
 UNREADABLE: Final = frozenset(
-    ("svg", "psd", "jp2", "j2k", "jxl", "ico", "tga", "eps", "pdf", "cr2", "cr3", "nef", "arw", "dng", "raf", "orf", "rw2")
+    ("svg", "psd", "jp2", "jxl", "ico", "tga", "eps", "pdf", "cr2", "cr3", "nef", "arw", "dng", "raf", "orf", "rw2")
 )
 
 

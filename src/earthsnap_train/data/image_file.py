@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from earthsnap_train.data.formats import FORMATS
 from earthsnap_train.data.formats import extension_of as extension_of
 from earthsnap_train.errors import DataError
+from earthsnap_train.spec.dataset import FindingCode
 
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 _KNOWN_OTHERS = {b"8bps": "Photoshop", b"%pdf": "PDF", b"%!ps": "PostScript", b"\0\0\0\x0cjp": "JPEG 2000"}
@@ -40,7 +41,7 @@ class ImageRefused(DataError):  # noqa: N818  # it is the photograph that is ref
     ``undecodable``.
     """
 
-    def __init__(self, code: str, what: str) -> None:
+    def __init__(self, code: FindingCode, what: str) -> None:
         super().__init__(what)
         self.code = code
 

@@ -6,10 +6,10 @@ Imports neither numpy, Pillow nor pyarrow (Parquet tables aside): a plan lists t
 import os
 import posixpath
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import Literal, TypeVar, assert_never
 
 from earthsnap_train.data.qa.findings import Finding
 from earthsnap_train.data.scan import FileStat, Scan, scan
@@ -19,6 +19,7 @@ from earthsnap_train.spec.dataset import FolderSource, S3Source, Source, Synthet
 from earthsnap_train.taxonomy.names import slug, tidy
 
 SplitName = Literal["train", "val", "test"]
+_T = TypeVar("_T")
 
 _SPLIT_NAMES: Mapping[str, SplitName | None] = {
     "": None, "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
@@ -147,12 +148,18 @@ def _species_descriptions(path: Path | None, ranks: Iterable[str]) -> Callable[[
 def _from_table(root: Path, path: Path, names: TableColumns, ranks: Iterable[str]) -> Listing:
     found = scan(root)
     table = read_table(path, key=f"{_KEY}.table")
-    columns = {
-        name: table.column(column, key=f"{_KEY}.columns.{name}")
-        for name, column in names.model_dump(exclude={"ranks"}).items()
-        if column is not None
-    }
-    taxa = {rank: table.column(names.ranks.get(rank, rank), key=f"{_KEY}.ranks") for rank in ranks}
+    blank = ("",) * len(table)
+
+    def column(name: str) -> Sequence[str]:
+        header: str | None = getattr(names, name)
+        return blank if header is None else table.column(header, key=f"{_KEY}.columns.{name}")
+
+    scientific, common, observation, licence, attribution = (
+        _each(_text, column(name))
+        for name in ("scientific_name", "common_name", "observation_id", "licence", "attribution")
+    )
+    species, splits = column("species"), _each(_split_name, column("split"))
+    taxa = {rank: _each(tidy, table.column(names.ranks.get(rank, rank), key=f"{_KEY}.ranks")) for rank in ranks}
     unknown = sorted(set(names.ranks) - set(taxa))
     if unknown:
         raise DataError(
@@ -161,18 +168,26 @@ def _from_table(root: Path, path: Path, names: TableColumns, ranks: Iterable[str
             allowed=", ".join(taxa),
             remedy=did_you_mean(unknown[0], taxa),
         )
-    splits = columns.pop("split", ("",) * len(table))
     rows, findings = [], list(_unused_columns(table, names))
     resolve = _resolver(root, found)
-    for at, written in enumerate(columns["path"]):
-        cells = {name: _text(column[at]) for name, column in columns.items()}
+    for at, written in enumerate(column("path")):
         path_or_finding = resolve(written)
         if isinstance(path_or_finding, Finding):
             findings.append(path_or_finding)
             continue
-        cells |= {"path": path_or_finding, "species": columns["species"][at]}
-        above = {rank: tidy(column[at]) for rank, column in taxa.items() if column[at].strip()}
-        rows.append(Row(**cells, ranks=above, split=_split_name(splits[at], names.split)))  # type: ignore[arg-type]
+        rows.append(
+            Row(
+                path=path_or_finding,
+                species=species[at],
+                scientific_name=scientific[at],
+                common_name=common[at],
+                ranks={rank: taxon[at] for rank, taxon in taxa.items() if taxon[at]},
+                observation_id=observation[at],
+                licence=licence[at],
+                attribution=attribution[at],
+                split=splits[at],
+            )
+        )
     rows, about_rows = _one_row_each(rows)
     listed = {row.path for row in rows}
     unlisted = [path for path in found.photographs if path not in listed]
@@ -253,12 +268,18 @@ def _unused_columns(table: Table, names: TableColumns) -> Iterator[Finding]:
             yield Finding(code="unused_column", path=name, detail=f"dataset.source.columns.{name}={name} uses it")
 
 
-def _split_name(written: str, column: str | None) -> SplitName | None:
+def _each(tidied: Callable[[str], _T], column: Sequence[str]) -> list[_T]:
+    """Columns repeat themselves: every text is looked at once."""
+    known = {written: tidied(written) for written in sorted(set(column))}
+    return [known[written] for written in column]
+
+
+def _split_name(written: str) -> SplitName | None:
     name = written.strip().lower()
     if name not in _SPLIT_NAMES:
         raise DataError(
             f"{written!r} is no split",
-            where=f"{_KEY}.columns.split ({column})",
+            where=f"{_KEY}.columns.split",
             allowed="train, val, test, or an empty cell.",
             remedy=did_you_mean(name, filter(None, _SPLIT_NAMES)),
         )

@@ -77,9 +77,16 @@ def _spline(num_points: int, num_knots: int) -> Array:
     return matrix.astype(np.float32)
 
 
+def _length(*components: Array) -> Array:
+    return np.asarray(np.sqrt(sum(component * component for component in components)), np.float32)
+
+
 def _normals(mesh_AB3: Array) -> Array:
-    normal = np.cross(np.gradient(mesh_AB3, axis=0), np.gradient(mesh_AB3, axis=1))
-    return (normal / (np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-12)).astype(np.float32)
+    """Unit normals, [3, A * B]."""
+    mesh = mesh_AB3.transpose(2, 0, 1)
+    (ux, uy, uz), (vx, vy, vz) = np.gradient(mesh, axis=1), np.gradient(mesh, axis=2)
+    normal = np.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx]).reshape(3, -1)
+    return np.asarray(normal / (_length(*normal) + np.float32(1e-12)), np.float32)
 
 
 def _sample_count(steps_px: Array, num_knots: int) -> int:
@@ -99,12 +106,8 @@ class _Samples:
     copies: NDArray[np.int64]
     values_CS: Array
     shadow_3T: Array
-    u: Array
-    v: Array
-
-
-def _length(*components: Array) -> Array:
-    return np.asarray(np.sqrt(sum(component * component for component in components)), np.float32)
+    u_U: Array
+    v_V: Array
 
 
 def _dense(values_CNAB: Array, num_u: int, num_v: int) -> Array:
@@ -119,7 +122,7 @@ def _sampled(piece: Piece, camera: Camera, light: Light, sun_33: Array, size_px:
     a, b = piece.mesh_AB3.shape[:2]
     size = _length(turn[:, 0, 0], turn[:, 1, 0], turn[:, 2, 0])
     position = (turn @ piece.mesh_AB3.reshape(-1, 3).T + shift[..., None]).transpose(1, 0, 2).reshape(3, -1, a, b)
-    normal = ((turn / size[:, None, None]) @ _normals(piece.mesh_AB3).reshape(-1, 3).T).transpose(1, 0, 2)
+    normal = ((turn / size[:, None, None]) @ _normals(piece.mesh_AB3)).transpose(1, 0, 2)
     # Patches have two faces; the one that the viewer sees is lit.
     normal = (normal * np.where(normal[2] < 0, np.float32(-1), np.float32(1))).reshape(position.shape)
 
@@ -139,7 +142,7 @@ def _sampled(piece: Piece, camera: Camera, light: Light, sun_33: Array, size_px:
     copies = np.flatnonzero(((flat.max(axis=2) > 0) & (flat.min(axis=2) < size_px)).all(axis=0))
     if not len(copies):
         none = np.empty(0, np.float32)
-        return _Samples(piece=piece, copies=copies, values_CS=none.reshape(6, 0), shadow_3T=none.reshape(3, 0), u=none, v=none)
+        return _Samples(piece=piece, copies=copies, values_CS=none.reshape(6, 0), shadow_3T=none.reshape(3, 0), u_U=none, v_V=none)
     values, position = values[:, copies], position[:, copies]
     x, y = values[0], values[1]
     num_u = _sample_count(_length(np.diff(x, axis=1), np.diff(y, axis=1)), a)
@@ -159,8 +162,8 @@ def _sampled(piece: Piece, camera: Camera, light: Light, sun_33: Array, size_px:
         copies=copies,
         values_CS=dense.reshape(6, -1),
         shadow_3T=shadow,
-        u=np.repeat(u, num_v),
-        v=np.tile(v, num_u),
+        u_U=u,
+        v_V=v,
     )
 
 
@@ -188,8 +191,9 @@ def render(pieces: Sequence[Piece], camera: Camera, light: Light, size_px: int, 
         own = sample[run] - bounds[number]
         if len(own):
             values[:, run] = part.values_CS.take(own, axis=1, mode="clip")
-            copy, within = np.divmod(own, len(part.u))
-            albedo[run] = part.piece.material(part.u[within], part.v[within], part.copies[copy].astype(np.int32))
+            row, column = np.divmod(own.astype(np.int32), len(part.v_V))
+            copy, row = np.divmod(row, len(part.u_U))
+            albedo[run] = part.piece.material(part.u_U[row], part.v_V[column], part.copies[copy].astype(np.int32))
     lit = _sunlit(parts, _in_sun_frame(values, camera, sun_33, size_px), reach)
     lit = light.softness + (1 - light.softness) * lit[:, None]
     ambient, sun, gleam = (values[channel][:, None] for channel in (3, 4, 5))
