@@ -53,7 +53,9 @@ def test_a_declared_synonym_merges_without_a_finding_and_the_name_in_use_is_kept
         plant("zebrina pendula", scientific="Zebrina pendula"),
         spec=spec,
     )
-    assert [(one.species_id, one.scientific_name) for one in taxonomy.species] == [("zebrina-pendula", "Zebrina pendula")]
+    assert [(one.species_id, one.scientific_name) for one in taxonomy.species] == [
+        ("zebrina-pendula", "Zebrina pendula")
+    ]
     assert codes(findings) == ["scientific_name_conflict"]
 
 
@@ -118,7 +120,9 @@ def test_a_genus_in_two_families_is_reported_once_with_the_lesser_side() -> None
 
 
 def test_one_genus_name_in_two_separate_lineages_is_a_homonym() -> None:
-    _, findings = build(plant("aotus-a", "Fabales", "Fabaceae", "Aotus"), plant("aotus-b", "Primates", "Aotidae", "Aotus"))
+    _, findings = build(
+        plant("aotus-a", "Fabales", "Fabaceae", "Aotus"), plant("aotus-b", "Primates", "Aotidae", "Aotus")
+    )
     assert codes(findings) == ["homonym"]
     assert "name of its own" in findings[0].remedy
 
