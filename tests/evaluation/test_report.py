@@ -7,6 +7,7 @@ import pytest
 
 from earthsnap_train.evaluation.gates import judge
 from earthsnap_train.evaluation.report import ReportData, gate_words, of_hundred, render, shade, short_time
+from earthsnap_train.evaluation.report_rows import BUDGET_BYTES
 from earthsnap_train.spec.evaluation import Gate
 
 MakeReport = Callable[..., ReportData]
@@ -146,10 +147,17 @@ def test_what_is_missing_leaves_no_hole(make_report: MakeReport, changes: dict[s
     assert "nan" not in text.lower().split()
 
 
-def test_102_species_of_24_groups_stay_under_three_megabytes(make_report: MakeReport) -> None:
-    # Noise compresses several times worse than any photograph, so this is the heaviest page there can be.
-    text = render(make_report(num_groups=24, per_group=5, photo_px=300))
-    assert len(text.encode()) < 3_000_000
+def test_120_species_of_24_groups_stay_under_three_megabytes(make_report: MakeReport) -> None:
+    assert len(render(make_report(num_groups=24, per_group=5, photo_px=300)).encode()) < 3_000_000
+
+
+@pytest.mark.slow
+def test_pictures_of_many_species_stop_at_the_budget(make_report: MakeReport) -> None:
+    data = make_report(num_groups=20, per_group=30)
+    pictures = re.findall(r'src="(data:[^"]+)"', render(data))
+    assert sum(map(len, pictures)) <= BUDGET_BYTES
+    assert data.species[0].picture
+    assert data.species[-1].picture is None
 
 
 def test_marks_add_up_to_a_hundred() -> None:
