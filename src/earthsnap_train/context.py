@@ -37,6 +37,7 @@ class Resources:
     threads: int = 1
     accelerator: str = "cpu"
     devices: tuple[int, ...] = ()
+    checkpoint_every_s: float = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)

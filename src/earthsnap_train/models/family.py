@@ -1,0 +1,129 @@
+"""A family as numbers: which nodes there are, and how their logits become one probability for every species.
+
+numpy alone: evaluation and serving share it. Shapes: B photographs, G groups, S species, C classes of one node.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from earthsnap_train.data.preprocess import Preprocessing
+from earthsnap_train.spec.architecture import Routing
+
+Floats = NDArray[np.float32]
+
+
+class Node(BaseModel):
+    """One exported classifier. ``trunk`` and ``head`` are sha256 of their ONNX files; equal trunks run once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    targets: Literal["groups", "species"]
+    classes: tuple[str, ...]
+    temperature: float
+    trunk: str
+    head: str
+    trunk_multiply_adds: int
+    head_multiply_adds: int
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one photograph, through trunk and head."""
+        return self.trunk_multiply_adds + self.head_multiply_adds
+
+
+class Family(BaseModel):
+    """All nodes and their routing. ``species`` gives the order of every species axis; ``group_of`` covers each of them.
+
+    A family with a ``flat`` architecture has the one node ``flat``. A group with one species has no child.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: Literal["parent_child", "flat"]
+    nodes: dict[str, Node]
+    species: tuple[str, ...]
+    group_of: dict[str, str]
+    routing: Routing | None
+    preprocessing: Preprocessing
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.group_of[s] for s in self.species))
+
+    @cached_property
+    def root(self) -> Node:
+        """The node that sees every photograph."""
+        return self.nodes["parent" if self.architecture == "parent_child" else "flat"]
+
+    def members(self, group: str) -> NDArray[np.intp]:
+        """Places of a group's species on the species axis."""
+        return np.flatnonzero([self.group_of[s] == group for s in self.species])
+
+    def child(self, group: str) -> Node | None:
+        return self.nodes.get(f"child/{group}")
+
+    def group_probabilities(self, root_BC: Floats) -> Floats:
+        """The root's class probabilities [B, C] as probabilities of groups [B, G]."""
+        if self.root.targets == "groups":
+            order = [self.root.classes.index(g) for g in self.groups]
+            return root_BC[:, order]
+        place = {g: i for i, g in enumerate(self.groups)}
+        columns = np.asarray([place[self.group_of[c]] for c in self.root.classes])
+        groups_BG = np.zeros((len(root_BC), len(self.groups)), dtype=np.float32)
+        np.add.at(groups_BG.T, columns, root_BC.T)
+        return groups_BG
+
+    def children_to_run(self, groups_BG: Floats) -> NDArray[np.bool_]:
+        """Which groups' children are worth asking, per photograph [B, G]."""
+        if self.routing is None:
+            return np.zeros(groups_BG.shape, dtype=np.bool_)
+        order_BG = np.argsort(-groups_BG, axis=1, kind="stable")
+        sorted_BG = np.take_along_axis(groups_BG, order_BG, axis=1)
+        covered_before_BG = np.cumsum(sorted_BG, axis=1) - sorted_BG
+        limit = 1 if self.routing.kind == "hard" else self.routing.top_k
+        wanted_BG = (covered_before_BG < self.routing.mass) & (np.arange(groups_BG.shape[1]) < limit)
+        wanted_BG[:, 0] = True
+        chosen_BG = np.zeros_like(wanted_BG)
+        np.put_along_axis(chosen_BG, order_BG, wanted_BG, axis=1)
+        return chosen_BG
+
+    def species_probabilities(self, root_BC: Floats, children: Mapping[str, tuple[NDArray[np.intp], Floats]]) -> Floats:
+        """P(species) = P(group) * P(species | group) [B, S].
+
+        ``children``: group -> (which photographs were asked [N], its probabilities [N, members]). Where a child was not
+        asked, the parent's own division among its species stands in: that of a parent taught species, else an equal one.
+        ``hard`` routing gives all mass to the first group.
+        """
+        place = {c: i for i, c in enumerate(self.root.classes)}
+        if self.root.targets == "species":
+            species_BS = root_BC[:, [place[s] for s in self.species]]
+        else:
+            sizes = {g: len(self.members(g)) for g in self.groups}
+            columns = [place[self.group_of[s]] for s in self.species]
+            species_BS = root_BC[:, columns] / np.asarray([sizes[self.group_of[s]] for s in self.species], dtype=np.float32)
+        if self.routing is None:
+            return species_BS
+        species_BS = species_BS.copy()
+        groups_BG = self.group_probabilities(root_BC)
+        if self.routing.kind == "hard":
+            first_B = groups_BG.argmax(axis=1)
+            owner_S = np.asarray([self.groups.index(self.group_of[s]) for s in self.species])
+            species_BS *= owner_S[None, :] == first_B[:, None]
+            species_BS /= species_BS.sum(axis=1, keepdims=True)
+            groups_BG = np.eye(len(self.groups), dtype=np.float32)[first_B]
+        for group, (asked_N, child_NM) in children.items():
+            mass_N1 = groups_BG[asked_N, self.groups.index(group)][:, None]
+            species_BS[np.ix_(asked_N, self.members(group))] = mass_N1 * child_NM
+        return species_BS
+
+
+def softmax(logits_BC: Floats, temperature: float = 1.0) -> Floats:
+    scaled_BC = logits_BC / np.float32(temperature)
+    exponent_BC = np.exp(scaled_BC - scaled_BC.max(axis=1, keepdims=True))
+    result: Floats = exponent_BC / exponent_BC.sum(axis=1, keepdims=True)
+    return result

@@ -1,0 +1,82 @@
+"""Stage ``trunk``: the backbone as every node starts from it, with its cost, and as ONNX where it stays frozen.
+
+Writes ``trunk.safetensors``, ``trunk.json`` (number of features, multiply-adds a photograph) and ``trunk.onnx``.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from earthsnap_train.context import Context
+from earthsnap_train.models.backbone import Trunk, initial_trunk
+from earthsnap_train.models.heads import OPSET
+from earthsnap_train.spec.backbone import Backbone
+from earthsnap_train.spec.model import SpecModel
+
+
+class Settings(SpecModel):
+    """``onnx``: whether anything will run this trunk as it is."""
+
+    backbone: Backbone
+    seed: int
+    onnx: bool
+
+
+def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
+    s = Settings.model_validate(settings)
+    torch.set_num_threads(context.resources.threads)
+    trunk = initial_trunk(s.backbone, seed=s.seed, weights=inputs.get("weights")).eval()
+    save_file(trunk.state_dict(), out / "trunk.safetensors")
+    (out / "trunk.json").write_text(json.dumps(describe(trunk, s.backbone), sort_keys=True, indent=1))
+    if s.onnx:
+        trunk_to_onnx(trunk, s.backbone.image_px, out / "trunk.onnx")
+
+
+def describe(trunk: Trunk, backbone: Backbone) -> dict[str, int]:
+    """Number of features, and multiply-adds for one photograph (counted by torch's own flop counter)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    images_BCHW = torch.zeros(1, 3, backbone.image_px, backbone.image_px, dtype=torch.uint8)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.inference_mode():
+        features_BF = trunk(images_BCHW)
+    return {"num_features": features_BF.shape[1], "multiply_adds": counter.get_total_flops() // 2}
+
+
+def trunk_to_onnx(trunk: Trunk, image_px: int, path: Path) -> None:
+    """``images`` uint8 [n, 3, image_px, image_px] -> ``features`` [n, F]; equal trunks give equal bytes."""
+    import contextlib
+    import io
+    import logging
+    import warnings
+
+    import onnx
+
+    example = torch.zeros(2, 3, image_px, image_px, dtype=torch.uint8)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            trunk.eval(), (example,), input_names=["images"], output_names=["features"], opset_version=OPSET,
+            dynamo=True, dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},), verbose=False,
+        )  # fmt: skip
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    model = program.model_proto
+    # Traces of source files and of the exporter's naming would make equal networks differ from machine to machine.
+    _strip(model)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _strip(model: object) -> None:
+    del model.metadata_props[:]  # type: ignore[attr-defined]
+    graph = model.graph  # type: ignore[attr-defined]
+    graph.doc_string = ""
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    del graph.value_info[:]

@@ -1,0 +1,328 @@
+"""A declaration and a survey become a Plan: which stages there are, and what each reads."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from pydantic import JsonValue, ValidationError
+
+from earthsnap_train.data.source import FLORA_COLUMNS
+from earthsnap_train.errors import ConfigError, did_you_mean
+from earthsnap_train.pipeline.plan import Plan, Stage
+from earthsnap_train.pipeline.survey import Survey
+from earthsnap_train.spec.architecture import ParentChild
+from earthsnap_train.spec.dataset import SyntheticFlora, TableSource
+from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.spec.training import Teaching, Training
+
+Json = dict[str, JsonValue]
+SPLITS: Mapping[str, list[JsonValue]] = {"train": ["train"], "train_val": ["train", "val"], "full": ["train", "val", "test"]}
+
+
+def compile_plan(spec: RunSpec, found: Survey) -> Plan:
+    """Raises ConfigError for what contradicts itself only once the species are known."""
+    compiler = _Compiler(spec, found)
+    return Plan(
+        family=spec.name,
+        stages=tuple(compiler.stages()),
+        externals=dict(found.externals),
+        nodes=tuple(compiler.nodes),
+    )
+
+
+class _Compiler:
+    """What every stage of one plan is made from."""
+
+    def __init__(self, spec: RunSpec, found: Survey) -> None:
+        self.spec = spec
+        self.found = found
+        present = {one.species_id for one in found.taxonomy.species}
+        self.grouping = found.decision.grouping.only(present)
+        self.species = list(self.grouping.group_of)
+        self.taught_groups = [g for g in self.grouping.groups if len(self.grouping.members(g)) > 1]
+        architecture = spec.architecture
+        if isinstance(architecture, ParentChild):
+            self.family_nodes = ["parent", *(f"child/{g}" for g in self.taught_groups)]
+        else:
+            self.family_nodes = ["flat"]
+        with_flat = spec.evaluation.flat != "off" and "flat" not in self.family_nodes
+        self.nodes = [*self.family_nodes, *(["flat"] if with_flat else [])]
+        self.teaching = {node: self._teaching(node) for node in self.nodes}
+        self.photographs: dict[str, str] = {"manifest": "ingest", "photographs": "@photographs"}
+        if isinstance(spec.dataset.source, SyntheticFlora):
+            self.photographs["photographs"] = "draw:photographs"
+        self._check_overrides()
+        self._check_gates()
+
+    def stages(self) -> Iterable[Stage]:
+        if isinstance(self.spec.dataset.source, SyntheticFlora):
+            yield self._stage("draw", "draw", settings=self.spec.dataset.source.model_dump(mode="json"))
+        yield self._ingest()
+        for group in self.grouping.groups:
+            yield self._select(f"child/{group}")
+        for node in self.nodes:
+            if not node.startswith("child/"):
+                yield self._select(node)
+        for group in self.grouping.groups:
+            yield self._records(group)
+        yield self._trunk()
+        if any(teaching.method != "full" for teaching in self.teaching.values()):
+            for group in self.grouping.groups:
+                yield self._embed(group)
+        for node in self.nodes:
+            yield from self._node(node)
+        yield self._evaluate_family()
+        yield self._bundle()
+        yield self._report()
+
+    # ---- photographs
+
+    def _ingest(self) -> Stage:
+        dataset, source = self.spec.dataset, self.spec.dataset.source
+        inputs = {"photographs": self.photographs["photographs"]}
+        if isinstance(source, SyntheticFlora):
+            inputs["table"] = "draw:labels.csv"
+            flora = TableSource(kind="table", root="", table="", columns=FLORA_COLUMNS, ranks=["order", "family", "genus"])
+            described = flora.model_dump(mode="json")
+        else:
+            # Where things lie is no part of what they are.
+            places = {"root", "table", "species_table", "mirror", "bucket", "prefix", "region", "endpoint_url"}
+            described = {k: ("" if k in places else v) for k, v in source.model_dump(mode="json").items()}
+        inputs |= {name: f"@{name}" for name in ("table", "species_table", "reviews", "base") if name in self.found.externals}
+        settings: Json = {
+            "source": described,
+            "qa": dataset.qa.model_dump(mode="json"),
+            "split": dataset.split.model_dump(mode="json"),
+            "limit": dataset.limit.model_dump(mode="json"),
+            "min_images_per_species": dataset.min_images_per_species,
+            "too_few": dataset.too_few,
+            "keep_originals": dataset.keep_originals,
+            "taxonomy": self.spec.taxonomy.model_dump(mode="json"),
+        }
+        return self._stage("ingest", "ingest", inputs=inputs, settings=settings, images=self.species)
+
+    def _select(self, node: str) -> Stage:
+        if node == "parent" and isinstance(self.spec.architecture, ParentChild):
+            by_group = self.spec.architecture.parent.targets == "groups"
+            limit = self.spec.architecture.parent.max_images_per_group
+            class_of = {s: g if by_group else s for s, g in self.grouping.group_of.items()}
+        else:
+            limit = None
+            class_of = {s: s for s in self._species_of(node)}
+        settings: Json = {
+            "classes": list(dict.fromkeys(class_of.values())),
+            "class_of": dict(class_of),
+            "group_of": {s: self.grouping.group_of[s] for s in class_of} if limit else {},
+            "max_train_per_group": limit,
+            "seed": self.spec.seed,
+        }
+        inputs = {"manifest": "ingest"}
+        return self._stage(f"select/{node}", "select", node=node, inputs=inputs, settings=settings, images=self._species_of(node))
+
+    def _records(self, group: str) -> Stage:
+        settings: Json = {
+            "shorter_px": self.spec.training.records_px,
+            "jpeg_quality": self.spec.training.jpeg_quality,
+            "max_megapixels": self.spec.dataset.qa.max_megapixels,
+            "classes": list(self.grouping.members(group)),
+        }
+        return self._stage(
+            f"records/{group}", "records", inputs={"examples": f"select/child/{group}"}, sources=self.photographs,
+            settings=settings, images=self.grouping.members(group),
+        )  # fmt: skip
+
+    # ---- networks
+
+    def _trunk(self) -> Stage:
+        backbone = self.spec.backbone.model_dump(mode="json")
+        if self.spec.backbone.weights.kind == "file":
+            backbone["weights"]["path"] = ""
+        settings: Json = {
+            "backbone": backbone,
+            "seed": self.spec.seed,
+            "onnx": any(teaching.method != "full" for teaching in self.teaching.values()),
+        }
+        inputs = {"weights": "@weights"} if "weights" in self.found.externals else {}
+        return self._stage("trunk", "trunk", inputs=inputs, settings=settings)
+
+    def _embed(self, group: str) -> Stage:
+        return self._stage(
+            f"embed/{group}", "embed", inputs={"records": f"records/{group}", "trunk": "trunk"},
+            settings={"backbone": self._network()}, images=self.grouping.members(group),
+        )  # fmt: skip
+
+    def _node(self, node: str) -> Iterable[Stage]:
+        """Taught on train, exported and judged; taught once more where the released weights shall have seen more."""
+        fit_on = self.spec.training.fit_on
+        yield self._train(f"train/{node}", node, SPLITS["train"])
+        yield self._export(f"export/{node}", node, taught=f"train/{node}")
+        if fit_on != "train":
+            yield self._train(f"refit/{node}", node, SPLITS[fit_on])
+            yield self._export(f"reexport/{node}", node, taught=f"refit/{node}", calibrated=f"export/{node}")
+        yield self._stage(
+            f"evaluate/{node}", "evaluate", node=node,
+            inputs={"export": self._judged(node), "trunk": "trunk", "examples": f"select/{node}"}, sources=self.photographs,
+            settings=self._photograph_settings(), images=self._species_of(node),
+        )  # fmt: skip
+
+    def _train(self, name: str, node: str, splits: list[JsonValue]) -> Stage:
+        teaching = self.teaching[node]
+        inputs = {"examples": f"select/{node}"}
+        if teaching.method != "full":
+            inputs |= {f"embed/{g}": f"embed/{g}" for g in self._groups_of(node)}
+        if teaching.method != "head":
+            inputs |= {f"records/{g}": f"records/{g}" for g in self._groups_of(node)} | {"trunk": "trunk"}
+        settings: Json = {
+            "training": teaching.model_dump(mode="json"),
+            "backbone": self._network(),
+            "classes": self._classes(node),
+            "splits": splits,
+            "seed": self.spec.seed,
+        }
+        return self._stage(name, "train", node=node, inputs=inputs, settings=settings, images=self._species_of(node))
+
+    def _export(self, name: str, node: str, *, taught: str, calibrated: str | None = None) -> Stage:
+        inputs = {"train": taught, "trunk": "trunk", "examples": f"select/{node}"}
+        inputs |= {f"records/{g}": f"records/{g}" for g in self._groups_of(node)}
+        if self.teaching[node].method == "head":
+            inputs |= {f"embed/{g}": f"embed/{g}" for g in self._groups_of(node)}
+        if calibrated is not None:
+            inputs["calibrated"] = calibrated
+        settings: Json = {
+            "targets": self._targets(node),
+            "backbone": self._network(),
+            "classes": self._classes(node),
+            "calibrate": calibrated is None,
+        }
+        return self._stage(name, "export", node=node, inputs=inputs, settings=settings, images=self._species_of(node))
+
+    # ---- what they are worth, and the release
+
+    def _judged(self, node: str) -> str:
+        """Where the judged weights come from: those that have seen test can judge nothing."""
+        return f"reexport/{node}" if self.spec.training.fit_on == "train_val" else f"export/{node}"
+
+    def _released(self, node: str) -> str:
+        return f"export/{node}" if self.spec.training.fit_on == "train" else f"reexport/{node}"
+
+    def _evaluate_family(self) -> Stage:
+        inputs = {"manifest": "ingest", "trunk": "trunk"}
+        inputs |= {f"export/{node}": self._judged(node) for node in self.nodes}
+        inputs |= {f"evaluate/{node}": f"evaluate/{node}" for node in self.nodes}
+        settings: Json = {
+            "family": self._family(),
+            "evaluated": list(self.nodes),
+            "gates": {name: gate.model_dump() for name, gate in self.spec.evaluation.gates.items()},
+        }
+        return self._stage(
+            "evaluate/family", "evaluate_family", inputs=inputs,
+            sources={"photographs": self.photographs["photographs"]}, settings=settings, images=self.species,
+        )  # fmt: skip
+
+    def _bundle(self) -> Stage:
+        inputs = {"manifest": "ingest", "trunk": "trunk", "evaluated": "evaluate/family"}
+        inputs |= {f"export/{node}": self._released(node) for node in self.family_nodes}
+        settings: Json = {
+            "name": self.spec.name,
+            "family": self._family(),
+            "taught_on": SPLITS[self.spec.training.fit_on],
+            "backbone": self.spec.backbone.name,
+        }
+        return self._stage(
+            "bundle", "bundle", inputs=inputs, sources={"photographs": self.photographs["photographs"]}, settings=settings
+        )
+
+    def _report(self) -> Stage:
+        inputs = {"manifest": "ingest", "family": "evaluate/family"}
+        for node in self.nodes:
+            inputs |= {f"export/{node}": self._judged(node), f"evaluate/{node}": f"evaluate/{node}", f"train/{node}": f"train/{node}"}
+        settings: Json = {
+            "name": self.spec.name,
+            "architecture": self.spec.architecture.kind,
+            "fit_on": self.spec.training.fit_on,
+            "group_of": dict(self.grouping.group_of),
+            "nodes": {node: len(self._species_of(node)) for node in self.nodes},
+        }
+        return self._stage(
+            "report", "report", inputs=inputs, sources={"photographs": self.photographs["photographs"]}, settings=settings
+        )
+
+    # ---- pieces
+
+    def _stage(
+        self, name: str, kind: str, *, settings: Json, node: str | None = None, inputs: Mapping[str, str] = {},
+        sources: Mapping[str, str] = {}, images: Iterable[str] = (),
+    ) -> Stage:  # fmt: skip
+        count = sum(self.found.images_of.get(species, 0) for species in images)
+        return Stage(
+            name=name, kind=kind, node=node, inputs=dict(inputs), sources=dict(sources), settings=settings, num_images=count
+        )
+
+    def _species_of(self, node: str) -> list[str]:
+        if node.startswith("child/"):
+            return list(self.grouping.members(node.removeprefix("child/")))
+        return self.species
+
+    def _groups_of(self, node: str) -> list[str]:
+        return [node.removeprefix("child/")] if node.startswith("child/") else list(self.grouping.groups)
+
+    def _targets(self, node: str) -> Literal["groups", "species"]:
+        is_parent = node == "parent" and isinstance(self.spec.architecture, ParentChild)
+        return self.spec.architecture.parent.targets if is_parent else "species"  # type: ignore[union-attr]
+
+    def _classes(self, node: str) -> list[JsonValue]:
+        return list(self.grouping.groups) if self._targets(node) == "groups" else list(self._species_of(node))
+
+    def _network(self) -> Json:
+        """The backbone without where its weights come from: those are an input."""
+        return {**self.spec.backbone.model_dump(mode="json"), "weights": {"kind": "none"}}
+
+    def _photograph_settings(self) -> Json:
+        backbone = self.spec.backbone
+        return {
+            "image_px": backbone.image_px,
+            "crop_fraction": backbone.crop_fraction,
+            "interpolation": backbone.interpolation,
+            "max_megapixels": self.spec.dataset.qa.max_megapixels,
+        }
+
+    def _family(self) -> Json:
+        architecture = self.spec.architecture
+        routing = architecture.routing.model_dump() if isinstance(architecture, ParentChild) else None
+        return {
+            "architecture": architecture.kind,
+            "nodes": list(self.family_nodes),
+            "species": list(self.species),
+            "group_of": dict(self.grouping.group_of),
+            "routing": routing,
+            "photographs": self._photograph_settings(),
+        }
+
+    def _teaching(self, node: str) -> Teaching:
+        if node == "flat" and node not in self.family_nodes and self.spec.evaluation.flat == "probe":
+            return self.spec.training.probe()
+        merged = self.spec.training.model_dump()
+        for name in ("child", node) if node.startswith("child/") else (node,):
+            merged |= self.spec.nodes.get(name, {})
+        try:
+            return Training.model_validate(merged).teaching()
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            near = did_you_mean(key, Training.model_fields)
+            raise ConfigError(
+                f"{first['msg']} (got {first.get('input')!r})", where=f"nodes.{node}.{key}", allowed="a field of training", remedy=near
+            ) from error
+
+    def _check_overrides(self) -> None:
+        for name in self.spec.nodes:
+            if name not in (known := ["parent", "child", "flat", *self.nodes]):
+                raise ConfigError(
+                    f"no node is called {name!r}", where=f"nodes.{name}", allowed=", ".join(known), remedy=did_you_mean(name, known)
+                )
+
+    def _check_gates(self) -> None:
+        if self.spec.evaluation.gates:
+            from earthsnap_train.evaluation.family_metrics import metric_names
+            from earthsnap_train.evaluation.gates import check_names
+
+            check_names(self.spec.evaluation.gates, metric_names(self.nodes, flat="flat" in self.nodes and len(self.family_nodes) > 1))

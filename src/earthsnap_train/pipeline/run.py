@@ -1,0 +1,198 @@
+"""The whole of a run: the plan, its execution, the release, and what people read afterwards."""
+
+import json
+import shutil
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from earthsnap_train import __version__
+from earthsnap_train.errors import EnvironmentProblem
+from earthsnap_train.evaluation.report import ReportData, StageRow, render
+from earthsnap_train.pipeline.plan import Plan, digest_of
+from earthsnap_train.pipeline.prepare import Prepared, prepare
+from earthsnap_train.pipeline.store import Artifact, Store, write_atomically
+from earthsnap_train.release.registry import Registry, Release
+from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.taxonomy.lock import lock_path, write_lock
+
+BYTES_PER_IMAGE = 60_000  # records, features and pages of one photograph, generously
+BYTES_PER_NODE = 60_000_000  # weights, checkpoints and exports of one fully taught node
+
+
+class StageOutcome(Protocol):
+    """What a launcher says of a stage when it is there."""
+
+    @property
+    def artifact(self) -> Artifact: ...
+    @property
+    def cached(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+
+
+class Launcher(Protocol):
+    """The port: runs what a plan lacks, somewhere, and brings every artifact into the store."""
+
+    def __call__(
+        self, plan: Plan, store: Store, places: Mapping[str, Path], *, only: Collection[str] | None = None
+    ) -> Mapping[str, StageOutcome]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """``folder``: the run's own. ``is_new``: whether this run registered the release."""
+
+    folder: Path
+    report: Path
+    release: Release
+    is_new: bool
+    summary: dict[str, object]
+    data: ReportData
+    outcomes: Mapping[str, StageOutcome]
+
+
+def run(spec: RunSpec, folder: Path, launch: Launcher, store: Store, registry: Registry) -> Finished:
+    """Raises whatever stops it, as an EarthsnapError; what was finished before stays in the store."""
+    started = time.time()
+    prepared = prepare(spec, store)
+    check_disk(spec, prepared, store)
+    keep_grouping(spec, prepared)
+    _write_declaration(spec, prepared, folder)
+    data_stages = [stage.name for stage in prepared.plan.stages if stage.kind in ("draw", "ingest")]
+    outcomes = dict(launch(prepared.plan, store, prepared.places, only=data_stages))
+    data_stage_outcomes = dict(outcomes)
+    prepared = prepare(spec, store)  # again: now it is known what QA let through
+    _write_declaration(spec, prepared, folder)
+    outcomes |= launch(prepared.plan, store, prepared.places)
+    outcomes |= data_stage_outcomes  # the second pass found them in the store; the first knows whether they ran
+    return _finish(spec, folder, prepared.plan, outcomes, store, registry, started)
+
+
+def check_disk(spec: RunSpec, prepared: Prepared, store: Store) -> None:
+    """Raises EnvironmentProblem before anything starts, rather than in the middle of the night."""
+    waiting = [stage for stage in prepared.plan.stages if prepared.states[stage.name].status != "cached"]
+    num_images = max((stage.num_images for stage in waiting), default=0)
+    nodes = sum(1 for stage in waiting if stage.kind == "train" and spec.training.method != "head")
+    needed = num_images * BYTES_PER_IMAGE + nodes * BYTES_PER_NODE
+    store.root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(store.root).free
+    if free < needed:
+        raise EnvironmentProblem(
+            f"about {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free",
+            where=f"paths.store={spec.paths.store}",
+            remedy="free some space (earthsnap gc dry_run=true lists what may go), or set paths.store to another disk",
+        )
+
+
+def keep_grouping(spec: RunSpec, prepared: Prepared) -> None:
+    """Writes the lock where species are new; everything that is in it stays as it is."""
+    decision = prepared.survey.decision
+    if decision.is_new or decision.appended:
+        write_lock(lock_path(Path(spec.paths.groupings), spec.name), decision.grouping, family=spec.name)
+
+
+def new_run_folder(spec: RunSpec) -> Path:
+    """``outputs/<family>/<timestamp>``, made by this call alone however many start at once."""
+    parent = Path(spec.paths.outputs) / spec.name
+    parent.mkdir(parents=True, exist_ok=True)
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    for attempt in range(1000):
+        folder = parent / (stamp if attempt == 0 else f"{stamp}_{attempt + 1}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise EnvironmentProblem("a thousand runs began in one second", where=str(parent))
+
+
+def _write_declaration(spec: RunSpec, prepared: Prepared, folder: Path) -> None:
+    write_atomically(folder / "config.json", spec.model_dump_json(indent=1, by_alias=True).encode())
+    write_atomically(folder / "plan.json", prepared.plan.model_dump_json(indent=1).encode())
+
+
+def _finish(
+    spec: RunSpec,
+    folder: Path,
+    plan: Plan,
+    outcomes: Mapping[str, StageOutcome],
+    store: Store,
+    registry: Registry,
+    started: float,
+) -> Finished:
+    def inside(stage: str, file: str) -> Path:
+        return store.path(outcomes[stage].artifact.key) / file
+
+    data = ReportData.model_validate_json(inside("report", "report.json").read_bytes())
+    plan_digest = digest_of({name: outcome.artifact.key for name, outcome in sorted(outcomes.items())})
+    lineage = {"dataset": data.dataset.version, "plan": plan_digest, "code": __version__}
+    figures = data.metrics.summary()
+    release, is_new = registry.register(
+        spec.name,
+        release_digest(store.path(outcomes["bundle"].artifact.key)),
+        store.path(outcomes["bundle"].artifact.key),
+        reasons=data.reasons,
+        summary={name: figures[name] for name in ("top1", "top5", "macro_recall", "ece") if name in figures},
+        lineage=lineage,
+    )
+    seconds = {name: outcome.artifact.seconds for name, outcome in outcomes.items()}
+    data = data.model_copy(
+        update={
+            "run": folder.name,
+            "release": release.name,
+            "date": time.strftime("%Y-%m-%d", time.localtime(started)),
+            "next_command": next_command(spec, release),
+            "nodes": tuple(
+                row.model_copy(update={"seconds": _node_seconds(row.node, plan, seconds)}) for row in data.nodes
+            ),
+            "lineage": tuple(
+                StageRow(name=name, key=outcome.artifact.key, seconds=outcome.artifact.seconds, cached=outcome.cached)
+                for name, outcome in outcomes.items()
+            ),
+        }
+    )
+    html = render(data)
+    write_atomically(folder / "report.html", html.encode())
+    registry.attach_report(release, html)
+    summary: dict[str, object] = {
+        "family": figures,
+        **({"flat": data.metrics.flat.summary()} if data.metrics.flat else {}),
+        "nodes": {
+            row.node: {"num_species": row.num_species, "num_images": row.num_images, "top1": row.top1.value,
+                       "top5": row.top5.value, "ece": row.ece, "temperature": row.temperature, "seconds": row.seconds}
+            for row in data.nodes
+        },
+        "gates": [gate.model_dump() for gate in data.gates],
+        "release": {"name": release.name, "digest": release.digest, "state": release.state, "new": is_new},
+        "stages": {
+            name: {"seconds": outcome.artifact.seconds, "cached": outcome.cached, "reason": outcome.reason}
+            for name, outcome in outcomes.items()
+        },
+        "lineage": lineage,
+        "seconds": round(time.time() - started, 2),
+    }  # fmt: skip
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=1).encode())
+    return Finished(
+        folder=folder, report=folder / "report.html", release=release, is_new=is_new, summary=summary, data=data,
+        outcomes=outcomes,
+    )
+
+
+def release_digest(bundle: Path) -> str:
+    """What a release is: models, classes, taxonomy, grouping, routing, calibration and preprocessing; nothing of when or where."""
+    import hashlib
+
+    family = json.loads((bundle / "family.json").read_bytes())
+    taxonomy = hashlib.sha256((bundle / "taxonomy.parquet").read_bytes()).hexdigest()
+    return digest_of({"family": family, "taxonomy": taxonomy})
+
+
+def next_command(spec: RunSpec, release: Release) -> str:
+    return f"earthsnap predict PHOTO.jpg release={release.name}"
+
+
+def _node_seconds(node: str, plan: Plan, seconds: Mapping[str, float]) -> float:
+    return round(sum(seconds.get(s.name, 0.0) for s in plan.stages if s.node == node), 2)

@@ -1,0 +1,130 @@
+"""What is there before anything runs: the source's listing, its species and groups, and digests of all that comes from outside.
+
+Reads tables and folder entries, and hashes files that are new or changed; nothing else.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+
+from earthsnap_train.data.file_hashes import hash_files
+from earthsnap_train.data.flora.species import catalogue
+from earthsnap_train.data.limit import limited
+from earthsnap_train.data.source import Row, list_source
+from earthsnap_train.errors import DataError, NotFoundError
+from earthsnap_train.models.packages import package_file
+from earthsnap_train.pipeline.plan import digest_of
+from earthsnap_train.pipeline.store import Store
+from earthsnap_train.spec.backbone import FileWeights, PackageWeights
+from earthsnap_train.spec.dataset import FolderSource, S3Source, SyntheticFlora, TableSource
+from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.taxonomy.build import build_taxonomy
+from earthsnap_train.taxonomy.grouping import GroupingDecision, resolve_grouping
+from earthsnap_train.taxonomy.linter import Finding, NameEntry, require_sound
+from earthsnap_train.taxonomy.lock import lock_path, read_lock
+from earthsnap_train.taxonomy.tree import Taxonomy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """``externals``: name -> content digest; ``places``: name -> where it lies here. ``images_of``: species -> listed files."""
+
+    taxonomy: Taxonomy
+    decision: GroupingDecision
+    findings: tuple[Finding, ...]
+    externals: Mapping[str, str]
+    places: Mapping[str, Path]
+    images_of: Mapping[str, int]
+
+
+def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Survey:
+    """``without``: species that QA left out. Raises DataError, TaxonomyError or ConfigError for what cannot be used."""
+    externals: dict[str, str] = {}
+    places: dict[str, Path] = {}
+    source = spec.dataset.source
+    if isinstance(source, SyntheticFlora):
+        rows = [
+            Row(path=p.path, species=p.species_id, scientific_name=p.scientific_name, common_name=p.common_name, ranks=dict(p.ranks))
+            for p in catalogue(source)
+        ]  # fmt: skip
+    else:
+        rows = _outside(spec, store, externals, places)
+    _weights(spec, store, externals, places)
+    if spec.dataset.reviews is not None:
+        _file("reviews", spec.dataset.reviews, "dataset.reviews", externals, places)
+
+    taxonomy, findings = build_taxonomy(name_entries(rows), spec.taxonomy)
+    if spec.taxonomy.on_conflict == "stop":
+        require_sound(findings, strict=spec.taxonomy.strict)
+    kept = tuple(one for one in taxonomy.species if one.species_id not in without)
+    if not kept:
+        raise DataError("no species is left", where="dataset", remedy="see the QA report of the last run")
+    taxonomy = Taxonomy(ranks=taxonomy.ranks, species=kept)
+    lock = read_lock(lock_path(Path(spec.paths.groupings), spec.name), family=spec.name)
+    decision = resolve_grouping(spec.grouping, taxonomy, lock)
+    from earthsnap_train.taxonomy.names import species_ids
+
+    ids = species_ids((row.species for row in rows), spec.taxonomy.synonyms)
+    return Survey(
+        taxonomy=taxonomy,
+        decision=decision,
+        findings=findings,
+        externals=externals,
+        places=places,
+        images_of=Counter(ids[row.species] for row in rows),
+    )
+
+
+def _outside(spec: RunSpec, store: Store, externals: dict[str, str], places: dict[str, Path]) -> list[Row]:
+    source = spec.dataset.source
+    assert not isinstance(source, SyntheticFlora)
+    if isinstance(source, S3Source):
+        from earthsnap_train.data.source_s3 import fetch
+
+        root = Path(source.mirror)
+        fetch(source, root)
+    else:
+        root = Path(source.root).expanduser()
+    places["photographs"] = root
+    tables: dict[str, Path] = {}
+    if isinstance(source, TableSource):
+        path = Path(source.table).expanduser()
+        tables["table"] = path if path.is_absolute() or path.exists() else root / path
+        _file("table", str(tables["table"]), "dataset.source.table", externals, places)
+    elif isinstance(source, FolderSource | S3Source) and source.species_table is not None:
+        tables["species_table"] = Path(source.species_table).expanduser()
+        _file("species_table", source.species_table, "dataset.source.species_table", externals, places)
+    listing = limited(list_source(source, root, **tables), spec.dataset.limit)
+    hashes = hash_files(root, listing, store.root / "files.sqlite")
+    described = [[f.code, f.path, f.detail] for f in listing.findings]
+    externals["photographs"] = digest_of({"files": hashes, "findings": described, "versions": dict(listing.version_ids)})
+    return list(listing.rows)
+
+
+def _weights(spec: RunSpec, store: Store, externals: dict[str, str], places: dict[str, Path]) -> None:
+    match spec.backbone.weights:
+        case FileWeights(path=path):
+            _file("weights", path, "backbone.weights.path", externals, places)
+        case PackageWeights(package=package):
+            _file("weights", str(package_file(package)), "backbone.weights.package", externals, places)
+
+
+def _file(name: str, path: str, where: str, externals: dict[str, str], places: dict[str, Path]) -> None:
+    place = Path(path).expanduser()
+    try:
+        with place.open("rb") as f:
+            externals[name] = file_digest(f, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFoundError(f"there is no file {path!r}", where=where, remedy="check the path; it starts from the current folder") from error
+    places[name] = place
+
+
+def name_entries(rows: Collection[Row]) -> list[NameEntry]:
+    """Each distinct way in which a species is written, and how many photographs have it."""
+    counts = Counter((row.species, row.scientific_name, row.common_name, tuple(row.ranks.items())) for row in rows)
+    return [
+        NameEntry(species=species, scientific_name=scientific, common_name=common, ranks=ranks, num_photographs=count)
+        for (species, scientific, common, ranks), count in counts.items()
+    ]

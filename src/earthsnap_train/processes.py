@@ -1,0 +1,34 @@
+"""Process pools that leave nothing behind, whichever way their parent ends."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import wait
+
+
+def pool(workers: int, prepare: Callable[..., None] | None = None, *arguments: object) -> ProcessPoolExecutor:
+    """Fresh processes that end with their parent, even one that was killed. ``prepare(*arguments)`` runs first in each."""
+    return ProcessPoolExecutor(
+        max_workers=workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(prepare, arguments),
+    )
+
+
+def _begin(prepare: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
+    # An interrupt at the keyboard reaches every process; it is the parent's to act upon.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if prepare is not None:
+        prepare(*arguments)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,108 @@
+"""Stage ``bundle``: everything that a release is, but its number.
+
+::
+
+    family.json         nodes, class lists, grouping, routing, temperatures, preprocessing, and their digest
+    nodes/*.onnx        a head each        trunks/*.onnx   what they share, each once
+    taxonomy.parquet    names and ranks
+    golden/             photographs of the test split, and the answers that every server of this release must give
+    lineage/            which photographs it was taught and judged on, and the dataset version
+    MODEL_CARD.md
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from earthsnap_train import __version__
+from earthsnap_train.context import Context
+from earthsnap_train.data.formats import extension_of
+from earthsnap_train.data.manifest import HEADER_FILE, MANIFEST_FILE, TAXONOMY_FILE, ManifestRow, read_header, read_manifest
+from earthsnap_train.data.originals import original_reader
+from earthsnap_train.data.preprocess import prepare_file
+from earthsnap_train.evaluation.family_metrics import FamilyMetrics
+from earthsnap_train.models.family import Family
+from earthsnap_train.release.assemble import FamilySettings, assemble
+from earthsnap_train.release.bundle_files import model_files
+from earthsnap_train.release.model_card import model_card
+from earthsnap_train.serving.engine import Engine, Models
+from earthsnap_train.spec.model import SpecModel
+from earthsnap_train.taxonomy.tree import Taxonomy
+
+NUM_GOLDEN = 16
+NUM_ANSWERS = 5
+
+
+class Settings(SpecModel):
+    """``taught_on``: the splits that the released weights have seen."""
+
+    name: str
+    family: FamilySettings
+    taught_on: list[str]
+    backbone: str
+
+
+def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
+    s = Settings.model_validate(settings)
+    family, files = assemble(s.family, inputs)
+    shutil.copyfile(inputs["manifest"] / TAXONOMY_FILE, out / "taxonomy.parquet")
+    (out / "family.json").write_text(family.model_dump_json(indent=1))
+    placed = place_models(family, files, out)
+    rows = [row for row in read_manifest(inputs["manifest"] / MANIFEST_FILE) if row.species_id in family.group_of]
+    _write_golden(s, Engine(family, Models(placed, threads=1)), rows, inputs, out / "golden")
+    lineage = out / "lineage"
+    lineage.mkdir()
+    header = read_header(inputs["manifest"] / HEADER_FILE)
+    (lineage / "dataset.json").write_text(
+        json.dumps({"version": header.dataset_version, "taught_on": s.taught_on, "code": __version__}, indent=1)
+    )
+    images = {"image_id": [row.image_id for row in rows], "split": [row.split for row in rows]}
+    pq.write_table(pa.table(images), lineage / "images.parquet", compression="zstd")
+    metrics = FamilyMetrics.model_validate_json((inputs["evaluated"] / "metrics.json").read_bytes())
+    card = model_card(
+        s.name, family, Taxonomy.read(out / "taxonomy.parquet"), metrics,
+        dataset_version=header.dataset_version, taught_on=s.taught_on, backbone=s.backbone, licences=_licences(rows),
+    )  # fmt: skip
+    (out / "MODEL_CARD.md").write_text(card)
+
+
+def place_models(family: Family, files: Mapping[str, Path], out: Path) -> dict[str, Path]:
+    """Copies the ONNX files to where ``model_files`` finds them; a trunk that nodes share is copied once."""
+    placed = model_files(family, out)
+    for digest, path in placed.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(files[digest], path)
+    return placed
+
+
+def _write_golden(s: Settings, engine: Engine, rows: list[ManifestRow], inputs: Mapping[str, Path], out: Path) -> None:
+    """A photograph of each group in turn, the first of each by image id, and what the release says of it."""
+    out.mkdir()
+    by_group: dict[str, list[ManifestRow]] = {group: [] for group in engine.family.groups}
+    for row in rows:
+        if row.split == "test":
+            by_group[engine.family.group_of[row.species_id]].append(row)
+    turns = [members[turn] for turn in range(NUM_GOLDEN) for members in by_group.values() if turn < len(members)]
+    read = original_reader(inputs["manifest"], inputs["photographs"])
+    answers = []
+    for row in turns[:NUM_GOLDEN]:
+        data = read(row.image_id)
+        name = f"{row.image_id[:16]}{extension_of(row.format)}"
+        (out / name).write_bytes(data)
+        image = prepare_file(data, s.family.photographs.preprocessing, max_megapixels=s.family.photographs.max_megapixels)
+        species_S = engine.answer(image[None]).species_BS[0]
+        top = [[species, round(float(p), 5)] for species, p in engine.top(np.asarray(species_S), NUM_ANSWERS)]
+        answers.append({"file": name, "species_id": row.species_id, "top": top})
+    (out / "answers.json").write_text(json.dumps(answers, indent=1))
+
+
+def _licences(rows: list[ManifestRow]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.licence or "not stated"] = counts.get(row.licence or "not stated", 0) + 1
+    return counts

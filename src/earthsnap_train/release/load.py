@@ -1,0 +1,32 @@
+"""Opens a release for answering; what does not fit together is refused by name."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from earthsnap_train.errors import IntegrityError
+from earthsnap_train.models.family import Family
+from earthsnap_train.release.bundle_files import model_files
+from earthsnap_train.serving.engine import Engine, Models
+from earthsnap_train.taxonomy.tree import Taxonomy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    engine: Engine
+    taxonomy: Taxonomy
+
+
+def open_release(path: Path, *, threads: int = 1) -> Opened:
+    """Raises IntegrityError where a file is not what ``release.json`` says."""
+    described = json.loads((path / "release.json").read_bytes())["files"]
+    family = Family.model_validate_json((path / "family.json").read_bytes())
+    files = model_files(family, path)
+    for file in (path / "family.json", path / "taxonomy.parquet", *files.values()):
+        name = file.relative_to(path).as_posix()
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != described.get(name):
+            raise IntegrityError(
+                f"{name} is not what was registered", where=str(path), remedy="run the training again; the release is made anew"
+            )
+    return Opened(engine=Engine(family, Models(files, threads=threads)), taxonomy=Taxonomy.read(path / "taxonomy.parquet"))

@@ -1,0 +1,42 @@
+"""What ``conf/architecture/`` declares: which nodes a family has, and how a photograph is routed through them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from earthsnap_train.spec.model import SpecModel
+
+
+class Routing(SpecModel):
+    """``soft`` weighs the children of the likeliest groups; ``hard`` asks the first group's child alone.
+
+    ``soft`` runs children in order of their group's probability until ``mass`` is covered or ``top_k`` have run.
+    """
+
+    kind: Literal["soft", "hard"]
+    top_k: Annotated[int, Field(ge=1)]
+    mass: Annotated[float, Field(gt=0, le=1)]
+
+
+class Parent(SpecModel):
+    """``targets: species`` teaches the parent every species and routes on their summed probability."""
+
+    targets: Literal["groups", "species"]
+    max_images_per_group: Annotated[int, Field(ge=1)] | None
+
+
+class ParentChild(SpecModel):
+    """A parent routes to a group, and that group's child names the species."""
+
+    kind: Literal["parent_child"]
+    parent: Parent
+    routing: Routing
+
+
+class Flat(SpecModel):
+    """One network over all species."""
+
+    kind: Literal["flat"]
+
+
+ArchitectureSpec = Annotated[ParentChild | Flat, Field(discriminator="kind")]

@@ -1,0 +1,50 @@
+"""The whole of a declaration, as it comes through the door."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from earthsnap_train.spec.architecture import ArchitectureSpec
+from earthsnap_train.spec.backbone import Backbone
+from earthsnap_train.spec.dataset import Dataset
+from earthsnap_train.spec.evaluation import Evaluation
+from earthsnap_train.spec.grouping import GroupingSpec
+from earthsnap_train.spec.job import Job
+from earthsnap_train.spec.launcher import Local
+from earthsnap_train.spec.model import SpecModel
+from earthsnap_train.spec.taxonomy import TaxonomySpec
+from earthsnap_train.spec.tracking import TrackingSpec
+from earthsnap_train.spec.training import Training
+
+FamilyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+
+
+class Paths(SpecModel):
+    """Folders of this machine; none of them changes a result."""
+
+    store: str
+    outputs: str
+    registry: str
+    groupings: str
+
+
+class RunSpec(SpecModel):
+    """A declaration. ``name`` is the family's; ``nodes`` overrides training for ``parent``, ``child``, ``child/x``, ``flat``."""
+
+    name: FamilyName
+    seed: Annotated[int, Field(ge=0)]
+    debug: bool
+    traceback: bool
+    json_output: Annotated[bool, Field(alias="json")]
+    paths: Paths
+    dataset: Dataset
+    taxonomy: TaxonomySpec
+    grouping: GroupingSpec
+    architecture: ArchitectureSpec
+    backbone: Backbone
+    training: Training
+    nodes: dict[str, dict[str, object]]
+    evaluation: Evaluation
+    launcher: Local
+    tracking: TrackingSpec
+    job: Job

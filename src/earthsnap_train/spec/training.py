@@ -1,0 +1,70 @@
+"""What ``conf/training/`` declares: how a node is taught."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from earthsnap_train.spec.augmentation import Augmentation
+from earthsnap_train.spec.model import SpecModel
+
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class HeadFirst(SpecModel):
+    """How a linear head alone is taught: before the whole network is, or as the probe beside the family."""
+
+    num_epochs: Positive
+    batch_size: Positive
+    lr: Rate
+
+
+class Teaching(SpecModel):
+    """How one node is taught, as far as it decides the result.
+
+    ``method``: ``head`` teaches a linear head on frozen features, ``full`` the whole network, ``head_then_full`` one after
+    the other (LP-FT, Kumar et al., ICLR 2022). ``batch_size`` is the effective one, over all devices.
+    ``early_stopping_patience`` counts epochs, ``null`` never stops. ``imbalance``: sampling in proportion to 1, 1/sqrt(n)
+    or 1/n of a species' images, or logit adjustment (Menon et al., ICLR 2021). ``head`` uses neither ``head_first`` nor
+    ``augmentation``.
+    """
+
+    method: Literal["head", "full", "head_then_full"]
+    num_epochs: Positive
+    batch_size: Positive
+    lr: Rate
+    weight_decay: NonNegative
+    warmup_fraction: Fraction
+    label_smoothing: Fraction
+    imbalance: Literal["none", "sqrt", "balanced", "logit_adjustment"]
+    ema_decay: Fraction | None
+    early_stopping_patience: Positive | None
+    precision: Literal["auto", "32", "bf16", "16"]
+    head_first: HeadFirst | None
+    augmentation: Augmentation | None
+
+
+class Training(Teaching):
+    """Teaching, and what surrounds it. ``fit_on``: which splits the released weights have seen."""
+
+    head_first: HeadFirst
+    augmentation: Augmentation
+    fit_on: Literal["train", "train_val", "full"]
+    records_px: Positive
+    jpeg_quality: Annotated[int, Field(ge=50, le=100)]
+
+    def teaching(self) -> Teaching:
+        """Without what this method does not use, so that it changes nothing that does not depend on it."""
+        fields = self.model_dump(include=set(Teaching.model_fields))
+        if self.method == "head":
+            fields |= {"head_first": None, "augmentation": None}
+        elif self.method == "full":
+            fields |= {"head_first": None}
+        return Teaching.model_validate(fields)
+
+    def probe(self) -> Teaching:
+        """A plain linear head on frozen features, taught as ``head_first`` says."""
+        own = self.head_first.model_dump()
+        return self.model_copy(update={"method": "head", "ema_decay": None, "imbalance": "none", **own}).teaching()

@@ -1,0 +1,76 @@
+"""``plan``: what would run, why, and how long it takes."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from earthsnap_train.pipeline.prepare import Prepared, prepare
+from earthsnap_train.pipeline.store import Store
+from earthsnap_train.spec.run import RunSpec
+from launchers.progress import duration
+
+
+def run(spec: RunSpec) -> tuple[int, None]:
+    prepared = prepare(spec, Store(Path(spec.paths.store)))
+    if spec.json_output:
+        print(json.dumps(as_json(prepared), indent=1))  # noqa: T201
+        return 0, None
+    console = Console(highlight=False)
+    for finding in prepared.survey.findings:
+        console.print(str(finding), markup=False, style="yellow" if finding.severity != "info" else "dim")
+    for note in prepared.survey.decision.notes:
+        console.print(note, markup=False, style="yellow")
+    console.print(_table(prepared))
+    console.print()
+    console.print(_total(prepared), markup=False)
+    return 0, None
+
+
+def as_json(prepared: Prepared) -> dict[str, object]:
+    return {
+        "family": prepared.plan.family,
+        "nodes": list(prepared.plan.nodes),
+        "stages": {
+            name: {"status": s.status, "reason": s.reason, "key": s.key, "seconds": s.seconds}
+            for name, s in prepared.states.items()
+        },
+    }
+
+
+def _table(prepared: Prepared) -> Table:
+    """Stages of one kind in one state for one reason share a line."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("stage", "state", "images", "time"):
+        table.add_column(name, justify="right" if name in ("images", "time") else "left")
+    table.add_column("why", overflow="fold")
+    lines: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for stage in prepared.plan.stages:
+        state = prepared.states[stage.name]
+        family = stage.name.split("/")[0] if "/" in stage.name else stage.name
+        shown = "cached" if state.status == "cached" else "will run"
+        lines[family, shown, state.reason].append(stage.name)
+    for (family, shown, reason), names in lines.items():
+        stages = [prepared.plan.stage(name) for name in names]
+        seconds = [prepared.states[name].seconds for name in names]
+        known = [s for s in seconds if s is not None]
+        time = duration(sum(known)) if len(known) == len(seconds) and shown != "cached" else ""
+        images = sum(stage.num_images for stage in stages)
+        table.add_row(
+            names[0] if len(names) == 1 else f"{family}/* ({len(names)})", shown, f"{images:,}" if images else "", time, reason,
+            style="dim" if shown == "cached" else "",
+        )  # fmt: skip
+    return table
+
+
+def _total(prepared: Prepared) -> str:
+    waiting = [state for state in prepared.states.values() if state.status != "cached"]
+    if not waiting:
+        return "Nothing has to run: every stage's result is there."
+    known = [state.seconds for state in waiting if state.seconds is not None]
+    work = f"about {duration(sum(known))} of work" if known else "how long is not known before the first run"
+    if known and len(known) < len(waiting):
+        work += f", and {len(waiting) - len(known)} stages that never ran before"
+    return f"{len(waiting)} of {len(prepared.states)} stages to run at most, {work}. A stage whose inputs come out the same is left out."

@@ -1,0 +1,102 @@
+"""``predict``: names the species on photographs, as a server of the release would. Never imports torch."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from earthsnap_train.data.image_file import ImageRefused
+from earthsnap_train.data.preprocess import prepare_file
+from earthsnap_train.data.scan import is_photograph
+from earthsnap_train.errors import ConfigError, NotFoundError
+from earthsnap_train.release.load import Opened, open_release
+from earthsnap_train.release.registry import Registry, Release
+from earthsnap_train.spec.job import Predict
+from earthsnap_train.spec.run import RunSpec
+
+
+def run(spec: RunSpec) -> tuple[int, None]:
+    """Exit code 2 when a photograph could not be read; the others are answered all the same."""
+    job = spec.job
+    assert isinstance(job, Predict)
+    if not job.photos:
+        raise ConfigError("no photograph was given", where="photos", remedy="earthsnap predict PHOTO.jpg FOLDER/")
+    photos = list(_files(job.photos))
+    release = _release(Registry(Path(spec.paths.registry)), job.release, spec.name)
+    console = Console(highlight=False)
+    if job.release is None and not spec.json_output:
+        console.print(f"answered by {release.name}, the newest that its gates let through", markup=False)
+    opened = open_release(release.path)
+    answers = [_answer(photo, opened, job.top, spec.dataset.qa.max_megapixels) for photo in photos]
+    if spec.json_output:
+        print(json.dumps({"release": release.name, "photographs": answers}, indent=1, ensure_ascii=False))  # noqa: T201
+    else:
+        console.print(_table(answers))
+    return (2 if any("refused" in answer for answer in answers) else 0), None
+
+
+def _files(given: Sequence[str]) -> Iterator[Path]:
+    for name in given:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and is_photograph(p.name))
+            if not inside:
+                raise NotFoundError("the folder holds no photograph", where=str(path))
+            yield from inside
+        elif path.is_file():
+            yield path
+        else:
+            raise NotFoundError("there is no such file or folder", where=str(path))
+
+
+def _release(registry: Registry, wanted: str | None, family: str) -> Release:
+    if wanted is not None:
+        return registry.get(wanted)
+    usable = [r for r in registry.releases(None if family == "any" else family) if r.state != "Rejected"]
+    if not usable:
+        raise NotFoundError(
+            "there is no release to answer with", where=str(registry.root), remedy="make one: earthsnap +experiment=plants"
+        )
+    return max(usable, key=lambda release: release.created)
+
+
+def _answer(photo: Path, opened: Opened, top: int, max_megapixels: float) -> dict[str, object]:
+    engine, family = opened.engine, opened.engine.family
+    try:
+        image = prepare_file(photo.read_bytes(), family.preprocessing, max_megapixels=max_megapixels)
+    except ImageRefused as refusal:
+        return {"photograph": str(photo), "refused": refusal.code, "why": refusal.what}
+    answer = engine.answer(image[None])
+    named = [
+        {
+            "species_id": species,
+            "scientific_name": opened.taxonomy.get(species).scientific_name,
+            "common_name": opened.taxonomy.get(species).common_name,
+            "group": family.group_of[species],
+            "probability": round(probability, 4),
+        }
+        for species, probability in engine.top(answer.species_BS[0], top)
+    ]
+    return {"photograph": str(photo), "species": named}
+
+
+def _table(answers: Sequence[dict[str, object]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("photograph", overflow="fold")
+    for name in ("species", "common name", "group"):
+        table.add_column(name)
+    table.add_column("probability", justify="right")
+    for answer in answers:
+        if "refused" in answer:
+            table.add_row(str(answer["photograph"]), f"refused: {answer['refused']}", str(answer["why"]), "", "", style="red")
+            continue
+        species = answer["species"]
+        assert isinstance(species, list)
+        for place, one in enumerate(species):
+            table.add_row(
+                str(answer["photograph"]) if place == 0 else "", f"[italic]{one['scientific_name']}[/]", one["common_name"] or "",
+                one["group"], f"{100 * one['probability']:.1f} %", style="" if place == 0 else "dim",
+            )  # fmt: skip
+    return table
