@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from earthsnap_train.evaluation.gates import judge
-from earthsnap_train.evaluation.report import ReportData, gate_words, of_hundred, render, shade, short_time
+from earthsnap_train.evaluation.report import ReportData, render
 from earthsnap_train.evaluation.report_rows import BUDGET_BYTES
 from earthsnap_train.spec.evaluation import Gate
 
@@ -158,37 +157,3 @@ def test_pictures_of_many_species_stop_at_the_budget(make_report: MakeReport) ->
     assert sum(map(len, pictures)) <= BUDGET_BYTES
     assert data.species[0].picture
     assert data.species[-1].picture is None
-
-
-def test_marks_add_up_to_a_hundred() -> None:
-    assert of_hundred([0.919, 0.017, 0.064]) == [92, 2, 6]
-    assert of_hundred([1 / 3, 1 / 3, 1 / 3]) == [34, 33, 33]
-    assert of_hundred([1.0, 0.0]) == [100, 0]
-
-
-@pytest.mark.parametrize(
-    ("recall", "step"), [(0.0, "0"), (0.5, "1"), (0.89, "3"), (0.9, "4"), (1.0, "5"), (None, "none")]
-)
-def test_recall_has_six_shades(recall: float | None, step: str) -> None:
-    assert shade(recall) == step
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.44, "0.4 s"), (42.0, "42 s"), (150.0, "2 min 30 s"), (7260.0, "2 h 01 min")]
-)
-def test_times_are_written_for_people(seconds: float, text: str) -> None:
-    assert short_time(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("metric", "gate", "words"),
-    [
-        ("family.top1", Gate(min=0.9), ("named right", "91.0%", "at least 90.0%")),
-        ("family.top1_low", Gate(min=0.9), ("named right, lower bound", "91.0%", "at least 90.0%")),
-        ("family.minus_flat", Gate(min=-0.01), ("beside the flat network", "+91.0", "at least −1.0 points")),
-        ("nodes.child/rosales.ece", Gate(max=0.1), ("child/rosales: off in its certainty", "91.0%", "at most 10.0%")),
-        ("family.latency_ms", Gate(max=30), ("latency_ms", "0.91", "at most 30")),
-    ],
-)
-def test_gates_are_put_in_words(metric: str, gate: Gate, words: tuple[str, str, str]) -> None:
-    assert gate_words(judge({metric: 0.91}, {metric: gate})[0]) == words

@@ -1,6 +1,5 @@
 """The page on which a person approves a release or refuses it: everything it shows, and its HTML."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import jinja2
@@ -9,6 +8,7 @@ from earthsnap_train.evaluation import charts
 from earthsnap_train.evaluation.family_metrics import FamilyMetrics
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.intervals import Estimate, Measured
+from earthsnap_train.evaluation.wording import big, count, gate_words, of_hundred, percent, points, shade, short_time
 
 Cause = Literal["misrouted", "misnamed"]
 
@@ -190,86 +190,6 @@ def render(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "points": points, "count": count, "short_time": short_time, "big": big}
+    environment.filters |= {word.__name__: word for word in (percent, points, count, short_time, big)}
     environment.globals |= {"charts": charts, "shade": shade, "of_hundred": of_hundred, "gate_words": gate_words}
     return environment.get_template("report.html.j2").render(data=data, metrics=data.metrics)
-
-
-def percent(value: float, digits: int = 1) -> str:
-    return f"{100 * value:.{digits}f}%"
-
-
-def points(value: float) -> str:
-    """A difference of shares in percentage points, always with its sign."""
-    return f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def count(value: int) -> str:
-    return f"{value:,}"
-
-
-def big(value: float) -> str:
-    """1.2 G, 580 M: for multiply-adds."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.3g}"
-
-
-def short_time(seconds: float) -> str:
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-WORDS = {
-    "top1": "named right",
-    "top5": "right name among five",
-    "macro_recall": "mean over species",
-    "lowest_recall": "weakest species",
-    "ece": "off in its certainty",
-    "misrouted": "misrouted",
-    "misnamed": "misnamed",
-    "routing": "right group first",
-    "minus_flat": "beside the flat network",
-}
-
-
-def gate_words(gate: GateResult) -> tuple[str, str, str]:
-    """What a gate looks at, what it found, and what it asks for, for people; other metrics keep their own name."""
-    part, _, figure = gate.metric.rpartition(".")
-    base = figure.removesuffix("_low").removesuffix("_high")
-    label = WORDS.get(base, figure)
-    if base != figure:
-        label += ", lower bound" if figure.endswith("_low") else ", upper bound"
-    if part != "family":
-        label = f"{part.removeprefix('nodes.')}: {label}"
-    if base == "minus_flat":
-        found, asked = points(gate.value), f"{points(gate.bound)} points"
-    elif base in WORDS:
-        found, asked = percent(gate.value), percent(gate.bound)
-    else:
-        found, asked = f"{gate.value:.4g}", f"{gate.bound:.4g}"
-    return label, found, f"{'at least' if gate.direction == 'min' else 'at most'} {asked}"
-
-
-SHADES = (0.5, 0.7, 0.8, 0.9, 0.97)
-
-
-def shade(recall: float | None) -> str:
-    """The step of the colour scale, 0 (worst) to 5, or ``none``."""
-    return "none" if recall is None else str(sum(recall >= edge for edge in SHADES))
-
-
-def of_hundred(shares: Sequence[float]) -> list[int]:
-    """Whole numbers that add up to 100, each as near to its share as can be (largest remainders)."""
-    exact = [100 * one for one in shares]
-    whole = [int(one) for one in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda place: (whole[place] - exact[place], place))
-    for place in by_remainder[: 100 - sum(whole)]:
-        whole[place] += 1
-    return whole
