@@ -3,10 +3,9 @@
 Decoders pass over both in silence: libjpeg turns a damaged scan into a grey or shifted picture.
 """
 
-import re
 from typing import NamedTuple
 
-_JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # in a scan, FF00 is a byte FF and D0 to D7 are restarts
+_IN_SCAN = frozenset((0x00, 0xFF, *range(0xD0, 0xD8)))  # FF00 is a byte FF, D0 to D7 are restarts, FFFF is filling
 _BETWEEN_SCANS = frozenset((0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)))
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _BASELINE = frozenset((0xC0, 0xC1))
@@ -57,10 +56,12 @@ def _jpeg(data: bytes) -> Container:
         if marker != _START_OF_SCAN:
             continue
         num_in_scans += head[4]
-        found = _JPEG_MARKER.search(data, at)
-        if found is None:
+        at = data.find(b"\xff", at)
+        while 0 <= at < len(data) - 1 and data[at + 1] in _IN_SCAN:
+            at = data.find(b"\xff", at + 1 if data[at + 1] == 0xFF else at + 2)
+        if not 0 <= at < len(data) - 1:
             return Container(None)
-        at, marker = found.end() - 2, data[found.end() - 1]
+        marker = data[at + 1]
         is_last = is_baseline and num_in_scans >= num_components
         if marker != _END and (is_last or marker not in _BETWEEN_SCANS):
             return Container(len(data), f"a marker FF{marker:02X} in the picture, at byte {at}")

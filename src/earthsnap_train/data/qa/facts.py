@@ -119,7 +119,7 @@ def perceptual_hashes(outline: npt.NDArray[np.uint8]) -> tuple[int, int]:
 
 def _hash_of(low: npt.NDArray[np.float64]) -> int:
     frequencies = low.ravel()[1:]
-    return int(_BITS[frequencies > np.median(frequencies)].sum())
+    return int(_BITS[frequencies > np.sort(frequencies)[NUM_HASH_BITS // 2]].sum())
 
 
 def _header_notes(image: Image.Image, mode: str) -> list[tuple[FindingCode, str]]:
