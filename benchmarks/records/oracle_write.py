@@ -1,6 +1,6 @@
 """Writes the golden RecordIO files of the tests with MXNet itself (run in the benchmark environment, see README.md).
 
-    python oracle_write.py FOLDER
+python oracle_write.py FOLDER
 """
 
 import struct
