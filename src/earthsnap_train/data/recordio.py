@@ -49,7 +49,7 @@ def encode(record: Record) -> bytes:
     return b"".join(parts) + bytes(-len(payload) % 4)
 
 
-def decode(data: bytes | memoryview) -> Record:
+def decode(data: bytes) -> Record:
     """The record that ``data`` holds from first to last byte; raises ``ValueError`` where it holds anything else."""
     payload = _unframe(data)
     if len(payload) < _HEADER.size:
@@ -86,7 +86,7 @@ def _boundaries_with_magic(payload: bytes) -> list[int]:
     return cuts
 
 
-def _unframe(data: bytes | memoryview) -> bytes:
+def _unframe(data: bytes) -> bytes:
     parts: list[bytes] = []
     position, kind = 0, _FIRST
     while position == 0 or kind in (_FIRST, _MIDDLE):
@@ -102,7 +102,7 @@ def _unframe(data: bytes | memoryview) -> bytes:
         if len(data) - position < num_bytes:
             num_there = len(data) - position
             raise ValueError(f"a part of {num_bytes} bytes of which {num_there} are there, at byte {position}")
-        parts.append(bytes(data[position : position + num_bytes]))
+        parts.append(data[position : position + num_bytes])
         position += num_bytes
     if len(data) - position != -position % 4:
         raise ValueError(f"{len(data) - position} bytes after the end of the record, at byte {position}")

@@ -53,7 +53,7 @@ class Shard:
 
     def read(self, position: int) -> Record:
         """One record, checked to the last bit; raises ``IntegrityError`` naming the shard, the record and the image."""
-        data = memoryview(self._mapped)[self.offsets[position] : self.offsets[position + 1]]
+        data = self._mapped[self.offsets[position] : self.offsets[position + 1]]
         try:
             record = recordio.decode(data)
         except ValueError as error:
