@@ -120,7 +120,7 @@ def test_stored_pictures_carry_no_metadata(group: Any, tmp_path: Path) -> None:
 
 def test_a_photograph_that_changed_since_ingest_is_refused(group: Any, tmp_path: Path) -> None:
     (group.root / "photographs" / "3.png").write_bytes(b"another picture")
-    with pytest.raises(DataError, match=r"3\.png: the photograph was changed after it had been checked"):
+    with pytest.raises(IntegrityError, match=r"3\.png: the photograph was changed after it had been checked"):
         pack(group, tmp_path / "out")
 
 

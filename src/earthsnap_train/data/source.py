@@ -29,7 +29,7 @@ _KEY = "dataset.source"
 _NAME_COLUMNS = ("species", "scientific_name", "common_name")
 FLORA_COLUMNS = TableColumns(
     path="path", species="species", scientific_name="scientific_name", common_name="common_name",
-    observation_id="observation_id", licence=None, attribution=None, split=None, ranks={},
+    observation_id="observation_id", licence=None, attribution=None, split=None, ranks=None,
 )  # fmt: skip
 
 
@@ -159,8 +159,9 @@ def _from_table(root: Path, path: Path, names: TableColumns, ranks: Iterable[str
         for name in ("scientific_name", "common_name", "observation_id", "licence", "attribution")
     )
     species, splits = column("species"), _each(_split_name, column("split"))
-    taxa = {rank: _each(tidy, table.column(names.ranks.get(rank, rank), key=f"{_KEY}.ranks")) for rank in ranks}
-    unknown = sorted(set(names.ranks) - set(taxa))
+    called = names.ranks or {}
+    taxa = {rank: _each(tidy, table.column(called.get(rank, rank), key=f"{_KEY}.ranks")) for rank in ranks}
+    unknown = sorted(set(called) - set(taxa))
     if unknown:
         raise DataError(
             f"{unknown[0]!r} is not among the ranks",

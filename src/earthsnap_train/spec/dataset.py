@@ -65,7 +65,7 @@ class TableColumns(SpecModel):
     licence: str | None
     attribution: str | None
     split: str | None
-    ranks: dict[str, str]
+    ranks: dict[str, str] | None
 
 
 class TableSource(SpecModel):

@@ -36,7 +36,7 @@ def stray_bytes(data: bytes, end: int | None) -> int:
     tail = data[end:].strip(b"\0\n\r\xff") if end is not None else b""
     # Phones append depth and gain maps (JPEGs), moving pictures (MP4) and Samsung's own trailer.
     from_a_camera = tail.startswith(b"\xd8") or tail[4:8] == b"ftyp" or tail.endswith(b"SEFT") or b"MotionPhoto" in tail
-    return 0 if from_a_camera else len(tail)
+    return 0 if from_a_camera or not tail or end is None else len(data) - end
 
 
 def _jpeg(data: bytes) -> Container:

@@ -173,7 +173,7 @@ def _moved(place: Floats, warped: Floats, error: Floats, contrast: Floats, in_x:
     moved = place + np.clip(step, -LONGEST_STEP, LONGEST_STEP)
     moved[:, ::2] = np.clip(moved[:, ::2], 1 / WIDEST_STRETCH, WIDEST_STRETCH)
     moved[:, 1::2] = np.clip(moved[:, 1::2], -FARTHEST_MOVE, FARTHEST_MOVE)
-    return moved.astype(np.float32)
+    return np.asarray(moved, np.float32)
 
 
 def _warped(moving: Floats, place: Floats) -> tuple[Floats, Floats, Floats]:

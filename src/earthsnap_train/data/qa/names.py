@@ -1,0 +1,77 @@
+"""Which species every photograph shows, from its row, the synonyms and a person's reviews."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import get_args
+
+from earthsnap_train.data.qa.findings import Finding
+from earthsnap_train.data.qa.reviews import Review, species_named
+from earthsnap_train.data.source import Row
+from earthsnap_train.spec.dataset import FindingCode
+from earthsnap_train.spec.taxonomy import TaxonomySpec
+from earthsnap_train.taxonomy import linter
+from earthsnap_train.taxonomy.build import build_taxonomy
+from earthsnap_train.taxonomy.names import slug, species_ids
+from earthsnap_train.taxonomy.tree import Taxonomy
+
+_CODES = frozenset(get_args(FindingCode))
+# A species as written, its names, and its taxa whatever their spelling.
+_Key = tuple[str, str | None, str | None, tuple[tuple[str, str], ...]]
+
+
+class Names:
+    """``of``: path -> species id. ``findings``: about photographs; ``remarks``: about names alone, for a person to read.
+
+    Raises TaxonomyError where names contradict each other and ``on_conflict: stop``, DataError for a review that names
+    an unknown species.
+    """
+
+    def __init__(self, rows: Iterable[Row], reviews: Mapping[str, Review], spec: TaxonomySpec) -> None:
+        """``reviews``: by path."""
+        rows = list(rows)
+        decided = {path: review for path, review in reviews.items() if review.decision in ("relabel", "reject")}
+        entries: dict[_Key, list[Row]] = defaultdict(list)
+        for row in rows:
+            if row.path not in decided:
+                entries[_key(row.species, row.scientific_name, row.common_name, row.ranks.items())].append(row)
+        taxonomy, found = build_taxonomy((_entry(group) for group in entries.values()), spec)
+        if spec.on_conflict == "stop":
+            linter.require_sound(found, strict=spec.strict)
+        self.taxonomy = taxonomy
+        self.remarks = tuple(one for one in found if not one.entries or one.code not in _CODES)
+        self.findings = [
+            Finding(code=one.code, path=row.path, detail=f"{one.where}: {one.message}")  # type: ignore[arg-type]
+            for one in found
+            if one.code in _CODES
+            for entry in one.entries
+            for row in entries[_key(entry.species, entry.scientific_name, entry.common_name, entry.ranks)]
+        ]
+        written = [review.species for review in decided.values() if review.species]
+        ids = species_ids([*(row.species for row in rows), *written], spec.synonyms)
+        self.of = {row.path: ids[row.species] for row in rows if ids[row.species]}
+        for path, species_id in species_named(decided, ids, taxonomy.by_id).items():
+            was = self.of.get(path, "not listed")
+            self.of[path] = species_id
+            self.findings.append(Finding(code="review_relabelled", path=path, detail=f"{was} -> {species_id}"))
+
+    def taxonomy_of(self, paths: Iterable[str]) -> Taxonomy:
+        """Of the species that these photographs show."""
+        shown = {self.of[path] for path in paths}
+        return Taxonomy(
+            ranks=self.taxonomy.ranks, species=tuple(one for one in self.taxonomy.species if one.species_id in shown)
+        )
+
+
+def _key(species: str, scientific: str | None, common: str | None, ranks: Iterable[tuple[str, str]]) -> _Key:
+    return species, scientific, common, tuple((rank, slug(taxon)) for rank, taxon in ranks)
+
+
+def _entry(rows: list[Row]) -> linter.NameEntry:
+    spelling = Counter(tuple(row.ranks.items()) for row in rows)
+    return linter.NameEntry(
+        species=rows[0].species,
+        scientific_name=rows[0].scientific_name,
+        common_name=rows[0].common_name,
+        ranks=min(spelling, key=lambda ranks: (-spelling[ranks], ranks)),
+        num_photographs=len(rows),
+    )
