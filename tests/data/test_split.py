@@ -78,7 +78,7 @@ def test_the_order_of_the_input_does_not_matter(collection: Collection, rng: ran
     expected = assign(collection.photographs, collection.pairs, old, LEAST_TWO)
     taken, pairs, previous = list(collection.photographs), [*collection.pairs], list(old.items())
     for one in (taken, pairs, previous):
-        rng.shuffle(one)  # type: ignore[arg-type]
+        rng.shuffle(one)
     turned = [(b, a) for a, b in pairs]
     assert assign(taken, turned, dict(previous), LEAST_TWO) == expected
 

@@ -1,9 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from earthsnap_train.errors import ConfigError, DataError
-from earthsnap_train.taxonomy import lock as lock_module
 from earthsnap_train.taxonomy.grouping import Grouping
 from earthsnap_train.taxonomy.lock import lock_path, read_lock, write_lock
 
@@ -59,7 +59,7 @@ def test_an_interrupted_write_leaves_the_old_lock_whole(tmp_path: Path, monkeypa
     def killed(_: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lock_module.os, "fsync", killed)
+    monkeypatch.setattr(os, "fsync", killed)
     with pytest.raises(KeyboardInterrupt):
         write_lock(path, Grouping(group_of={"a": "b"}), family="plants")
     assert read_lock(path, family="plants") == GROUPING

@@ -105,7 +105,7 @@ def test_synonyms_in_a_circle_are_refused() -> None:
 
 
 def test_the_words_layer_starts_without_numpy_torch_and_pyarrow() -> None:
-    modules = "build by_hand by_rank grouping linter lock names regroup tree".split()
+    modules = ["build", "by_hand", "by_rank", "grouping", "linter", "lock", "names", "regroup", "tree"]
     code = "import sys\n" + "\n".join(f"import earthsnap_train.taxonomy.{one}" for one in modules)
     code += "\nprint(sorted({'numpy', 'torch', 'pyarrow', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
