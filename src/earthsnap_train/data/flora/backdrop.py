@@ -50,7 +50,11 @@ def _wash(draw: ImageDraw.ImageDraw, palette: tuple[str, ...], small: int, rando
 def _foliage(draw: ImageDraw.ImageDraw, palette: tuple[str, ...], small: int, random: np.random.Generator) -> None:
     for _ in range(26):
         x, y = random.uniform(-0.1, 1.1, 2) * small
-        reach, angle, width = random.uniform(0.15, 0.6) * small, random.uniform(0, np.pi), random.uniform(0.03, 0.16) * small
+        reach, angle, width = (
+            random.uniform(0.15, 0.6) * small,
+            random.uniform(0, np.pi),
+            random.uniform(0.03, 0.16) * small,
+        )
         dx, dy = reach * np.cos(angle), reach * np.sin(angle)
         px, py = -width * np.sin(angle), width * np.cos(angle)
         corners = [(x - dx, y - dy), (x + px, y + py), (x + dx, y + dy), (x - px, y - py)]
@@ -77,7 +81,9 @@ def _falloff(size_px: int, random: np.random.Generator) -> Array:
     """Light that comes from one side."""
     angle, strength = random.uniform(0, 2 * np.pi), random.uniform(0, 0.45)
     line = np.linspace(-1, 1, size_px, dtype=np.float32)
-    return np.asarray(1 - strength * (0.5 + 0.35 * (np.cos(angle) * line[None] + np.sin(angle) * line[:, None])), np.float32)
+    return np.asarray(
+        1 - strength * (0.5 + 0.35 * (np.cos(angle) * line[None] + np.sin(angle) * line[:, None])), np.float32
+    )
 
 
 def tint(random: np.random.Generator) -> Array:

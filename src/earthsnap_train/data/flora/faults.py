@@ -44,15 +44,17 @@ def shots(flora: SyntheticFlora) -> tuple[Shot, ...]:
         for share in (flora.faults.wrong_labels, flora.faults.corrupt, flora.faults.duplicates)
     ]
     chosen = draw.sample(range(len(photographs)), sum(counts))
-    wrong, corrupt, copied = chosen[: counts[0]], chosen[counts[0] : counts[0] + counts[1]], chosen[counts[0] + counts[1] :]
+    wrong, corrupt, copied = (
+        chosen[: counts[0]],
+        chosen[counts[0] : counts[0] + counts[1]],
+        chosen[counts[0] + counts[1] :],
+    )
     found = {index: Shot(photograph=row, subject=row) for index, row in enumerate(photographs)}
     for index in wrong:
         found[index] = _relabelled(flora, photographs[index], draw)
     for number, index in enumerate(corrupt):
         found[index] = replace(found[index], treatment=_CORRUPTIONS[number % len(_CORRUPTIONS)])
-    copies = [
-        _copy(photographs[index], _COPIES[number % len(_COPIES)]) for number, index in enumerate(copied)
-    ]
+    copies = [_copy(photographs[index], _COPIES[number % len(_COPIES)]) for number, index in enumerate(copied)]
     return tuple(sorted([*found.values(), *copies], key=lambda shot: shot.photograph.path))
 
 

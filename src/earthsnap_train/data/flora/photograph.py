@@ -11,7 +11,7 @@ from earthsnap_train.data.flora.backdrop import backdrop, tint
 from earthsnap_train.data.flora.plant import Plant, grow
 from earthsnap_train.data.flora.raster import Camera, Light, Picture, render
 from earthsnap_train.data.flora.species import FloraSpecies
-from earthsnap_train.data.flora.surface import Array, about_x, about_y, about_z
+from earthsnap_train.data.flora.surface import Array, about_x, about_y, about_z, array
 
 SUPERSAMPLING = 2
 _JPEG_QUALITY = 90
@@ -75,10 +75,10 @@ def _reduced(picture: Picture, image_px: int) -> tuple[Array, Array, Array]:
     cover = picture.cover_HW.reshape(image_px, s, image_px, s)
     depth = picture.depth_HW.reshape(image_px, s, image_px, s)
     # Sums of slices are several times faster than a mean over two short axes.
-    total = sum(rgb[:, i, :, j] for i in range(s) for j in range(s))
-    share = sum(cover[:, i, :, j] for i in range(s) for j in range(s))
+    total = reduce(np.add, (rgb[:, i, :, j] for i in range(s) for j in range(s)))
+    share = reduce(np.add, (cover[:, i, :, j] for i in range(s) for j in range(s)))
     nearest = reduce(np.maximum, (depth[:, i, :, j] for i in range(s) for j in range(s)))
-    return total / s**2, share / s**2, nearest
+    return array(total / s**2), array(share / s**2), nearest
 
 
 def _encoded(scene: Array, random: np.random.Generator) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
@@ -93,9 +93,7 @@ def _encoded(scene: Array, random: np.random.Generator) -> np.ndarray[tuple[int,
     return np.asarray(np.clip(0.5 + (shown - 0.5) * contrast, 0, 1) * 255 + 0.5, np.uint8)
 
 
-def _focused(
-    image: Image.Image, cover: Array, depth: Array, radius: float, random: np.random.Generator
-) -> Image.Image:
+def _focused(image: Image.Image, cover: Array, depth: Array, radius: float, random: np.random.Generator) -> Image.Image:
     """What lies well behind the flower goes soft."""
     wide_open = random.uniform(0.3, 1.0)
     blurred = image.filter(ImageFilter.GaussianBlur(image.width * 0.016 * wide_open + 0.4))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earthsnap_train.data.flora.species import Pattern
-from earthsnap_train.data.flora.surface import Array, Cut, Mask, Material
+from earthsnap_train.data.flora.surface import Array, Cut, Mask, Material, array
 
 _MORPHS = (
     "fbf7f0", "fff3d6", "ffe14d", "ffc21f", "ff9433", "f4653c", "d92b2f", "b3163f", "f7a8c4", "ee6ba6",
@@ -33,7 +33,7 @@ def _luminance(rgb_3: Array) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Colours:
-    """What one plant is coloured with; ``marking`` always stands out from ``petal``."""
+    """What one plant is coloured with; ``marking`` stands out from ``petal``, boldly or faintly."""
 
     petal: Array
     throat: Array
@@ -55,6 +55,8 @@ def colours_of(random: np.random.Generator) -> Colours:
     else:
         choices = [linear(c) for c in _MORPHS if _luminance(linear(c)) - _luminance(petal) > 0.3]
         marking = choices[random.integers(len(choices))]
+    # Some plants are marked boldly, some faintly.
+    marking = petal + (marking - petal) * np.float32(random.uniform(0.5, 1.0))
     leaf = linear(random.choice(_GREENS)) * random.uniform(0.75, 1.15)
     return Colours(
         petal=petal,
@@ -69,13 +71,13 @@ def colours_of(random: np.random.Generator) -> Colours:
 def smooth(low: float, high: float, x: Array) -> Array:
     """0 below ``low``, 1 above ``high`` (or the other way round), smooth between."""
     t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    return array(t * t * (3 - 2 * t))
 
 
-def scatter(x: Array, y: Array, salt: Array) -> Array:
+def scatter(x: Array, y: Array | float, salt: Array | float) -> Array:
     """A fixed random number in 0..1 for every place: the same place has the same number in every picture."""
     mixed = np.sin(x * 127.1 + y * 311.7 + salt * 74.7) * np.float32(43758.547)
-    return mixed - np.floor(mixed)
+    return array(mixed - np.floor(mixed))
 
 
 def marking(pattern: Pattern, u: Array, v: Array, copy: NDArray[np.int32], ratio: float, amount: float) -> Array:
@@ -119,7 +121,7 @@ def petal(colours: Colours, pattern: Pattern, *, ratio: float, amount: float, gr
         base = smooth(0.38, 0.0, u)[:, None]
         rgb = colours.petal + (colours.throat - colours.petal) * base
         ribs = 1 - 0.10 * smooth(0.3, 0.0, np.abs(np.sin(v * grain * 1.6))) - 0.12 * smooth(0.10, 0.0, np.abs(v))
-        tone = 0.92 + 0.16 * scatter(copy.astype(np.float32), np.float32(1), np.float32(2))
+        tone = 0.92 + 0.16 * scatter(array(copy), 1.0, 2.0)
         rgb = rgb * (ribs * tone)[:, None]
         mark = marking(pattern, u, v, copy, ratio, amount)[:, None]
         return np.asarray(rgb + (colours.marking - rgb) * mark, np.float32)
@@ -158,7 +160,7 @@ def leaf(colours: Colours, *, veins: float, parallel: bool) -> Material:
     def material(u: Array, v: Array, copy: NDArray[np.int32]) -> Array:
         side = np.abs(np.sin(v * 9)) if parallel else np.abs(np.sin((u * veins - np.abs(v) * 1.1) * np.pi))
         pale = 0.55 * smooth(0.09, 0.02, np.abs(v)) * (not parallel) + 0.22 * smooth(0.25, 0.0, side)
-        tone = 0.85 + 0.3 * scatter(copy.astype(np.float32), np.float32(4), np.float32(5))
+        tone = 0.85 + 0.3 * scatter(array(copy), 4.0, 5.0)
         rgb = colours.leaf * tone[:, None] * (0.85 + 0.25 * u)[:, None]
         light = np.array([0.62, 0.72, 0.38], np.float32)
         return np.asarray(rgb + (light - rgb) * (0.5 * pale)[:, None], np.float32)

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from earthsnap_train.data.flora.surface import Array, Piece, knots
+from earthsnap_train.data.flora.surface import Array, Piece, array, knots
 
 _DEEPEST, _NEAREST = -8.0, 8.0
 _DEPTH_LEVELS = 1 << 20
@@ -97,9 +97,10 @@ def _sample_count(steps_px: Array, num_knots: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class _Samples:
-    """One piece's samples. Rows of ``values_CS``: screen x, y and depth; light from the sky, from the sun, gleam.
+    """One piece's samples: ``u_U`` by ``v_V`` of each of the ``copies`` that reach into the picture.
 
-    ``copies``: those that reach into the picture. ``shadow_3T``: a coarser set of the same points in the sun's frame, for the shadow map.
+    Rows of ``values_CS``: screen x, y and depth; light from the sky, light from the sun, gleam. ``shadow_3T``: a
+    coarser set of the same points in the sun's frame, for the shadow map.
     """
 
     piece: Piece
@@ -142,7 +143,9 @@ def _sampled(piece: Piece, camera: Camera, light: Light, sun_33: Array, size_px:
     copies = np.flatnonzero(((flat.max(axis=2) > 0) & (flat.min(axis=2) < size_px)).all(axis=0))
     if not len(copies):
         none = np.empty(0, np.float32)
-        return _Samples(piece=piece, copies=copies, values_CS=none.reshape(6, 0), shadow_3T=none.reshape(3, 0), u_U=none, v_V=none)
+        return _Samples(
+            piece=piece, copies=copies, values_CS=none.reshape(6, 0), shadow_3T=none.reshape(3, 0), u_U=none, v_V=none
+        )
     values, position = values[:, copies], position[:, copies]
     x, y = values[0], values[1]
     num_u = _sample_count(_length(np.diff(x, axis=1), np.diff(y, axis=1)), a)
@@ -151,7 +154,7 @@ def _sampled(piece: Piece, camera: Camera, light: Light, sun_33: Array, size_px:
     # Cells of the shadow map are larger than pixels, and so may be the steps between its samples.
     coarser = 2 * reach * camera.zoom * 0.5 * size_px / _SHADOW_PX
     seldom_u, seldom_v = (max(3, 1 + int(1.15 * num / coarser)) for num in (num_u, num_v))
-    shadow = _dense(np.tensordot(sun_33, position, 1), seldom_u, seldom_v).reshape(3, -1)
+    shadow = _dense(array(np.tensordot(sun_33, position, 1)), seldom_u, seldom_v).reshape(3, -1)
     u = _spline(num_u, a) @ knots(a)
     v = np.linspace(-1, 1, num_v, dtype=np.float32)
     if piece.cut is not None:
@@ -179,7 +182,7 @@ def render(pieces: Sequence[Piece], camera: Camera, light: Light, size_px: int, 
     sun_33 = _sun_frame(light.towards_3)
     parts = [_sampled(piece, camera, light, sun_33, size_px, reach) for piece in pieces]
     bounds = np.cumsum([0, *(part.values_CS.shape[1] for part in parts)])
-    sample, pixel = _nearest(np.concatenate([part.values_CS[:3] for part in parts], axis=1), size_px)
+    sample, pixel = _nearest([part.values_CS[:3] for part in parts], size_px)
     # Winners in the order of their samples, so that each piece colours one run of them.
     order = np.argsort(sample, kind="stable")
     sample, pixel = sample[order], pixel[order]
@@ -201,17 +204,21 @@ def render(pieces: Sequence[Piece], camera: Camera, light: Light, size_px: int, 
     return _picture(pixel, shaded + light.sun_3 * (gleam * lit), values[2], size_px)
 
 
-def _nearest(values_3S: Array, size_px: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The sample that is nearest to the viewer at every covered pixel, and the pixel."""
-    x, y, depth = values_3S
+def _nearest(parts_3S: Sequence[Array], size_px: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The sample, numbered through all parts, that is nearest to the viewer at every covered pixel, and the pixel."""
     # A rim one pixel wide takes what falls outside, which is faster than picking out what falls inside.
     side = size_px + 2
-    pixel = np.clip(y + 1, 0, side - 1).astype(np.int32) * side + np.clip(x + 1, 0, side - 1).astype(np.int32)
-    key = ((depth - np.float32(_DEEPEST)) * np.float32(_LEVELS_PER_UNIT)).astype(np.int64)
-    key <<= 32
-    key |= np.arange(len(key))
     winners = np.full(side * side, -1, np.int64)
-    np.maximum.at(winners, pixel, key)
+    start = 0
+    for x, y, depth in parts_3S:
+        pixel = np.clip(y + np.float32(1), 0, side - 1).astype(np.int32)
+        pixel *= side
+        pixel += np.clip(x + np.float32(1), 0, side - 1).astype(np.int32)
+        key = ((depth - np.float32(_DEEPEST)) * np.float32(_LEVELS_PER_UNIT)).astype(np.int64)
+        key <<= 32
+        key += np.arange(start, start + len(key))
+        np.maximum.at(winners, pixel, key)
+        start += len(key)
     winners = _closed(winners.reshape(side, side))[1:-1, 1:-1].reshape(-1)
     covered = np.flatnonzero(winners >= 0)
     return winners[covered] & 0xFFFFFFFF, covered

@@ -48,7 +48,7 @@ _LEVELS: dict[str, tuple[str, ...]] = {
 }
 # How plainly a difference in each trait shows in a photograph.
 _WEIGHTS = (3.0, 2.0, 2.0, 1.5, 1.5, 1.0, 1.5, 0.5)
-_CANDIDATES = 24
+_CANDIDATES = 4
 _COMPARED = 48
 
 _EPITHETS: dict[str, tuple[str, str]] = {
@@ -189,7 +189,10 @@ def _members(genus: Genus, count: int, seed: str) -> list[tuple[Traits, str, str
 def _unlike(candidate: Sequence[str], others: Sequence[Sequence[str]]) -> float:
     """The weighted number of traits in which the candidate differs from the most similar other."""
     return min(
-        (sum(w for w, mine, theirs in zip(_WEIGHTS, candidate, other, strict=True) if mine != theirs) for other in others),
+        (
+            sum(w for w, mine, theirs in zip(_WEIGHTS, candidate, other, strict=True) if mine != theirs)
+            for other in others
+        ),
         default=0.0,
     )
 
