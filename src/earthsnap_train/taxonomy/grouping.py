@@ -72,12 +72,9 @@ def resolve_grouping(
     """
     made_by = describe(spec, taxonomy)
     if lock is None:
-        grouping = Grouping(group_of=_fresh(spec, taxonomy, folder), made_by=made_by)
+        grouping = Grouping(group_of=_declared(spec, taxonomy, folder, locked=None), made_by=made_by)
         return GroupingDecision(grouping=grouping, appended=tuple(grouping.group_of), gone=(), is_new=True, notes=())
-    if isinstance(spec, ByRank):
-        declared = append_by_rank(spec, taxonomy, lock.group_of)
-    else:
-        declared = _fresh(spec, taxonomy, folder)
+    declared = _declared(spec, taxonomy, folder, locked=lock.group_of)
     appended = {one: group for one, group in declared.items() if one not in lock.group_of}
     grouping = Grouping(group_of={**lock.group_of, **appended}, made_by=lock.made_by or made_by)
     present = {one.species_id for one in taxonomy.species}
@@ -101,12 +98,15 @@ def describe(spec: GroupingSpec, taxonomy: Taxonomy) -> str:
             return f"file: {spec.file}"
 
 
-def _fresh(spec: GroupingSpec, taxonomy: Taxonomy, folder: Path) -> dict[str, str]:
+def _declared(
+    spec: GroupingSpec, taxonomy: Taxonomy, folder: Path, *, locked: Mapping[str, str] | None
+) -> dict[str, str]:
+    """species id -> group, as the declaration has it; by rank beside a lock, of the new species alone."""
     if not taxonomy.species:
         raise TaxonomyError("there is no species to group", where="grouping")
     match spec:
         case ByRank():
-            return group_by_rank(spec, taxonomy)
+            return group_by_rank(spec, taxonomy) if locked is None else append_by_rank(spec, taxonomy, locked)
         case Manual():
             return groups_by_hand(spec.groups, taxonomy, where="grouping.groups")
         case FromFile():
