@@ -53,7 +53,13 @@ Listener = Callable[[Event], None]
 
 
 def launch(
-    plan: Plan, settings: Local, store: Store, places: Mapping[str, Path], listen: Listener, *, only: Collection[str] | None = None
+    plan: Plan,
+    settings: Local,
+    store: Store,
+    places: Mapping[str, Path],
+    listen: Listener,
+    *,
+    only: Collection[str] | None = None,
 ) -> dict[str, Outcome]:
     """Runs what is not in the store and returns every stage's outcome. ``places``: where the plan's externals lie here.
 
@@ -76,9 +82,7 @@ class _Task:
 
 
 class _Run:
-    def __init__(
-        self, plan: Plan, settings: Local, store: Store, places: Mapping[str, Path], listen: Listener
-    ) -> None:
+    def __init__(self, plan: Plan, settings: Local, store: Store, places: Mapping[str, Path], listen: Listener) -> None:
         self.plan, self.settings, self.store, self.places, self.listen = plan, settings, store, places, listen
         self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.slots = settings.stages or max(1, self.cores // settings.threads)
@@ -175,7 +179,9 @@ class _Run:
         self.digests[stage.name] = artifact.digest
         self.outcomes[stage.name] = Outcome(artifact=artifact, cached=cached, reason=reason)
         self.store.set_head(self.plan.family, stage.name, artifact.key)
-        self._say(stage.name, "cached" if cached else "done", {"seconds": artifact.seconds, "num_images": stage.num_images})
+        self._say(
+            stage.name, "cached" if cached else "done", {"seconds": artifact.seconds, "num_images": stage.num_images}
+        )
 
     def _place(self, reference: str) -> Path:
         name, inside = split_reference(reference)
@@ -241,7 +247,9 @@ class _Run:
 def _as_ours(error: Exception, stage: Stage) -> EarthsnapError:
     if isinstance(error, OSError) and error.errno == 28:
         return EnvironmentProblem(
-            "the disk is full", where=stage.name, remedy="free some space (earthsnap gc lists what may go) and run again"
+            "the disk is full",
+            where=stage.name,
+            remedy="free some space (earthsnap gc lists what may go) and run again",
         )
     if isinstance(error, MemoryError):
         return EnvironmentProblem("the memory is too small", where=stage.name, remedy="launcher.stages=1")
@@ -260,7 +268,9 @@ def _gpu_groups(settings: Local) -> list[tuple[int, ...]]:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
         found = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
     if settings.accelerator == "cuda" and not found:
-        raise EnvironmentProblem("no GPU is to be seen here", where="launcher.accelerator", remedy="launcher.accelerator=auto")
+        raise EnvironmentProblem(
+            "no GPU is to be seen here", where="launcher.accelerator", remedy="launcher.accelerator=auto"
+        )
     count = min(found, settings.devices or found)
     size = settings.devices_per_node
     return [tuple(range(first, first + size)) for first in range(0, count - size + 1, size)]
@@ -272,7 +282,7 @@ _EVENTS: Any = None
 
 
 def _prepare(events: Any) -> None:
-    global _EVENTS  # noqa: PLW0603  # one queue for each process, given once at its start
+    global _EVENTS  # one queue for each process, given once at its start
     _EVENTS = events
 
 

@@ -39,7 +39,9 @@ class Follower:
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bars.stop()
         with self._lock:
             self._file.close()
@@ -48,7 +50,9 @@ class Follower:
         with self._lock:
             if self._file.closed:
                 return
-            self._file.write(json.dumps({"at": event.at, "stage": event.stage, "event": event.kind, **event.values}) + "\n")
+            self._file.write(
+                json.dumps({"at": event.at, "stage": event.stage, "event": event.kind, **event.values}) + "\n"
+            )
             self._file.flush()
             match event.kind:
                 case "started":
@@ -69,7 +73,11 @@ class Follower:
         done, total, unit = event.values["done"], event.values["total"], event.values["unit"]
         if event.stage in self._rows:
             self._bars.update(self._rows[event.stage], completed=done, total=total, unit=unit)
-        if not self._console.is_terminal and event.at - self._said.get(event.stage, event.at) >= PLAIN_EVERY_S and done:
+        if (
+            not self._console.is_terminal
+            and event.at - self._said.get(event.stage, event.at) >= PLAIN_EVERY_S
+            and 0 < done < total
+        ):
             self._said[event.stage] = event.at
             left = (event.at - self._begun.get(event.stage, event.at)) / done * (total - done)
             self._print(f"{event.stage}: {done:,} of {total:,} {unit}, about {duration(left)} left")
@@ -90,7 +98,11 @@ class Follower:
         """The rest of the run, where every stage of it has run before."""
         rest = [self._estimates.get(name) for name in self._kinds if name not in self._ended]
         known = [seconds for seconds in rest if seconds is not None]
-        return f" (about {duration(sum(known))} of work left)" if known and len(known) == len(rest) and sum(known) > 5 else ""
+        return (
+            f" (about {duration(sum(known))} of work left)"
+            if known and len(known) == len(rest) and sum(known) > 5
+            else ""
+        )
 
     def _print(self, line: str) -> None:
         self._console.print(f"{time.strftime('%H:%M:%S')}  {line}", markup=False, highlight=False)

@@ -74,7 +74,9 @@ def translate(arguments: Sequence[str]) -> list[str]:
         verb = rest.pop(0)
         if verb not in VERBS:
             near = did_you_mean(verb, VERBS)
-            raise ConfigError(f"unknown verb {verb!r}", allowed=", ".join(VERBS), remedy=near or "earthsnap --help explains them")
+            raise ConfigError(
+                f"unknown verb {verb!r}", allowed=", ".join(VERBS), remedy=near or "earthsnap --help explains them"
+            )
     options = set(VERBS[verb].model_fields) - {"verb"}
     overrides: list[str] = [f"job={verb}"] if verb != "train" else []
     photos: list[str] = []
@@ -82,7 +84,20 @@ def translate(arguments: Sequence[str]) -> list[str]:
     for argument in rest:
         key, _, value = argument.partition("=")
         if takes_value or argument.startswith("-"):
-            takes_value = argument in ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c", "--info", "-i")
+            takes_value = argument in (
+                "--config-dir",
+                "-cd",
+                "--config-path",
+                "-cp",
+                "--config-name",
+                "-cn",
+                "--package",
+                "-p",
+                "--cfg",
+                "-c",
+                "--info",
+                "-i",
+            )
             overrides.append(FLAGS.get(argument, argument))
         elif verb == "predict" and (not value or Path(argument).exists()):
             photos.append(argument)
@@ -121,7 +136,8 @@ def _perform(composed: Any) -> tuple[int, Any]:
             traceback.print_exc()
         return _tell(
             EarthsnapError(
-                f"{type(error).__name__}: {error}", remedy="this is a bug of ours, please report it; --traceback shows where"
+                f"{type(error).__name__}: {error}",
+                remedy="this is a bug of ours, please report it; --traceback shows where",
             ),
             show=False,
         ), None
@@ -169,12 +185,18 @@ def _from_hydra(error: Exception, overrides: Sequence[str]) -> ConfigError:
                 choices = sorted(path.stem for path in group.glob("*.yaml") if path.stem != "base")
                 chosen = override.partition("=")[2]
                 return ConfigError(
-                    f"there is no {key} called {chosen!r}", where=key, allowed=", ".join(choices), remedy=did_you_mean(chosen, choices)
+                    f"there is no {key} called {chosen!r}",
+                    where=key,
+                    allowed=", ".join(choices),
+                    remedy=did_you_mean(chosen, choices),
                 )
             if "Could not override" in first or "not in struct" in text or "Key" in text:
                 known = known_keys()
                 return ConfigError(
-                    "no such key", where=key, allowed="see the config: --cfg job", remedy=did_you_mean(key, known) or _by_leaf(key, known)
+                    "no such key",
+                    where=key,
+                    allowed="see the config: --cfg job",
+                    remedy=did_you_mean(key, known) or _by_leaf(key, known),
                 )
     return ConfigError(first, remedy="--help shows the choices, --cfg job the whole config")
 

@@ -21,9 +21,7 @@ class Photographs(SpecModel):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        return Preprocessing(
-            image_px=self.image_px, crop_fraction=self.crop_fraction, interpolation=self.interpolation
-        )
+        return Preprocessing(image_px=self.image_px, crop_fraction=self.crop_fraction, interpolation=self.interpolation)
 
     def batches(
         self, image_ids: Sequence[str], *, manifest: Path, photographs: Path, batch_size: int = 32

@@ -47,7 +47,9 @@ class Settings(SpecModel):
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
     s = Settings.model_validate(settings)
     label_of = {species: s.classes.index(name) for species, name in s.class_of.items()}
-    table = pq.read_table(inputs["manifest"] / "manifest.parquet", columns=["image_id", "species_id", "split", "cluster_id"])
+    table = pq.read_table(
+        inputs["manifest"] / "manifest.parquet", columns=["image_id", "species_id", "split", "cluster_id"]
+    )
     rows = [row | {"label": label_of[row["species_id"]]} for row in table.to_pylist() if row["species_id"] in label_of]
     if s.max_train_per_group is not None:
         rows = _sampled(rows, s.group_of, limit=s.max_train_per_group, seed=s.seed)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from earthsnap_train.context import Context
 from earthsnap_train.data.manifest import read_manifest
+from earthsnap_train.errors import DataError
 from earthsnap_train.evaluation.family_metrics import Cost, family_metrics, figures
 from earthsnap_train.evaluation.gates import judge
 from earthsnap_train.evaluation.metrics import Metrics
@@ -46,6 +47,12 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         for row in read_manifest(inputs["manifest"] / "manifest.parquet")
         if row.split == "test" and row.species_id in known
     ]
+    if not rows:
+        raise DataError(
+            "no photograph is in the test split, so nothing can be evaluated",
+            where="dataset.split",
+            remedy="give dataset.split.test a larger share, or raise dataset.split.min_per_species",
+        )
     nodes = {name: NodePredictions.read(inputs[f"evaluate/{name}"] / "predictions.parquet") for name in s.evaluated}
 
     species_BS: list[Floats] = []
@@ -75,7 +82,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         routed_probability=all_groups_BG.max(axis=1).astype(np.float64),
         oracle_species=_oracle(family, [row.image_id for row in rows], [row.species_id for row in rows], nodes),
         num_children_run=num_children_B.astype(np.int32),
-        flat=flat.answers if flat else None,
+        flat=flat.answers_for(np.asarray([row.image_id for row in rows], dtype=np.str_)) if flat else None,
     )
     predictions.write(out / "predictions.parquet")
 

@@ -107,7 +107,9 @@ def _from_package(backbone: Backbone, package: str, weights: Path) -> Trunk:
             remedy=f"set backbone.name={known.timm_name}, or other weights",
         )
     if hashlib.sha256(weights.read_bytes()).hexdigest() != known.sha256:
-        raise IntegrityError("this is not the file that the package published", where=str(weights), remedy=f"reinstall {package}")
+        raise IntegrityError(
+            "this is not the file that the package published", where=str(weights), remedy=f"reinstall {package}"
+        )
     import timm
 
     # The file is an early port's: other names, the same tensors in the same order. weights_only refuses any code in it.

@@ -32,13 +32,24 @@ class Settings(SpecModel):
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
     s = Settings.model_validate(settings)
     records = RecordFolder.open(inputs["records"])
-    images = [(shard.image_ids[i], int(shard.crc32s[i]), shard, i) for shard in records.shards.values() for i in range(len(shard))]
+    images = [
+        (shard.image_ids[i], int(shard.crc32s[i]), shard, i)
+        for shard in records.shards.values()
+        for i in range(len(shard))
+    ]
     with (inputs["trunk"] / "trunk.safetensors").open("rb") as weights:
         trunk_digest = hashlib.file_digest(weights, "sha256").hexdigest()
-    recipe = {"backbone": s.backbone.model_dump(mode="json"), "trunk": trunk_digest, "device": context.resources.accelerator}
+    recipe: dict[str, object] = {
+        "backbone": s.backbone.model_dump(mode="json"),
+        "trunk": trunk_digest,
+        "device": context.resources.accelerator,
+    }
     known = _previous_rows(context.previous, recipe)
     todo = [row for row in images if (row[0], row[1]) not in known]
-    prepared = (prepare(open_rgb(shard.read(i).image, max_megapixels=MAX_MEGAPIXELS), preprocessing(s.backbone)) for _, _, shard, i in todo)
+    prepared = (
+        prepare(open_rgb(shard.read(i).image, max_megapixels=MAX_MEGAPIXELS), preprocessing(s.backbone))
+        for _, _, shard, i in todo
+    )
     fresh: list[Floats] = []
     for features_BF in _features(prepared, inputs["trunk"], s.backbone, context):
         fresh.append(features_BF)
@@ -48,7 +59,9 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     np.save(out / "features.npy", np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32))
     (out / "index.json").write_text(json.dumps({"image_ids": [row[0] for row in images]}))
     (out / "notes").mkdir()
-    (out / "notes" / "recipe.json").write_text(json.dumps(recipe | {"crc32s": [row[1] for row in images]}, sort_keys=True))
+    (out / "notes" / "recipe.json").write_text(
+        json.dumps(recipe | {"crc32s": [row[1] for row in images]}, sort_keys=True)
+    )
 
 
 def preprocessing(backbone: Backbone) -> Preprocessing:
@@ -85,7 +98,7 @@ def _torch_features(
     device = f"cuda:{context.resources.devices[0]}"
     network = empty_trunk(backbone)
     network.load_state_dict(load_file(trunk / "trunk.safetensors"))
-    network.to(device, memory_format=torch.channels_last).eval()
+    network = network.to(device).to(memory_format=torch.channels_last).eval()
     while batch := list(islice(images, BATCH_IMAGES)):
         images_BCHW = torch.from_numpy(np.stack(batch)).to(device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
@@ -122,5 +135,3 @@ class Embeddings:
             return np.zeros((0, self.num_features), dtype=np.float32)
         result: Floats = np.stack([features_NF[place] for features_NF, place in map(self._rows.__getitem__, image_ids)])
         return result
-
-

@@ -21,10 +21,10 @@ from earthsnap_train.data.image_file import open_rgb
 from earthsnap_train.data.preprocess import prepare
 from earthsnap_train.data.shards import RecordFolder
 from earthsnap_train.errors import StageError
-from earthsnap_train.models.backbone import empty_trunk
+from earthsnap_train.models.backbone import Trunk, empty_trunk
 from earthsnap_train.models.calibration import fit_temperature
 from earthsnap_train.models.embed import MAX_MEGAPIXELS, Embeddings, preprocessing
-from earthsnap_train.models.family import Floats, Node
+from earthsnap_train.models.family import Floats, Node, softmax
 from earthsnap_train.models.heads import head_to_onnx, load_head
 from earthsnap_train.models.trunk import trunk_to_onnx
 from earthsnap_train.serving.engine import Models
@@ -69,18 +69,6 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     pictures = _Pictures({n: path for n, path in inputs.items() if n.startswith("records/")}, s.backbone)
     examples = Examples.read(inputs["examples"])
 
-    images_BCHW = np.stack([pictures.prepared(i) for i in examples.image_ids[:NUM_COMPARED]])
-    with torch.inference_mode():
-        expected_BC = network(torch.from_numpy(images_BCHW)).numpy() @ weight_CF.T + bias_C
-    difference = float(np.abs(models.logits(node, models.features(node.trunk, images_BCHW)) - expected_BC).max())
-    if not difference <= MAX_DIFFERENCE:
-        raise StageError(
-            f"the exported model differs from torch by {difference:.2g} on {len(images_BCHW)} photographs",
-            where=s.backbone.name,
-            allowed=f"at most {MAX_DIFFERENCE:g}",
-            remedy="choose another backbone: this one does not survive its export to ONNX",
-        )
-
     if s.calibrate:
         val = examples.of("val")
         embeddings = Embeddings({n: path for n, path in inputs.items() if n.startswith("embed/")})
@@ -94,9 +82,35 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     else:
         temperature = Node.model_validate_json((inputs["calibrated"] / "node.json").read_bytes()).temperature
     node = node.model_copy(update={"temperature": temperature})
+    difference = _difference(node, models, network, (weight_CF, bias_C), pictures, examples, s.backbone.name)
     (out / "node.json").write_text(node.model_dump_json(indent=1))
     (out / "notes").mkdir()
     (out / "notes" / "parity.json").write_text(json.dumps({"max_difference": difference}))
+
+
+def _difference(
+    node: Node,
+    models: Models,
+    network: Trunk,
+    head: tuple[Floats, Floats],
+    pictures: "_Pictures",
+    examples: Examples,
+    name: str,
+) -> float:
+    """The greatest difference between ONNX's probabilities and torch's. Raises StageError beyond the tolerance."""
+    images_BCHW = np.stack([pictures.prepared(i) for i in examples.image_ids[:NUM_COMPARED]])
+    with torch.inference_mode():
+        torch_BC = softmax(network(torch.from_numpy(images_BCHW)).numpy() @ head[0].T + head[1], node.temperature)
+    onnx_BC = models.probabilities(node, models.features(node.trunk, images_BCHW))
+    difference = float(np.abs(onnx_BC - torch_BC).max())
+    if not difference <= MAX_DIFFERENCE:
+        raise StageError(
+            f"the exported model's probabilities differ from torch's by {difference:.2g} on {len(images_BCHW)} photographs",
+            where=name,
+            allowed=f"at most {MAX_DIFFERENCE:g}",
+            remedy="choose another backbone: this one does not survive its export to ONNX",
+        )
+    return difference
 
 
 def sha256_of(path: Path) -> str:

@@ -15,7 +15,11 @@ from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.spec.training import Teaching, Training
 
 Json = dict[str, JsonValue]
-SPLITS: Mapping[str, list[JsonValue]] = {"train": ["train"], "train_val": ["train", "val"], "full": ["train", "val", "test"]}
+SPLITS: Mapping[str, list[JsonValue]] = {
+    "train": ["train"],
+    "train_val": ["train", "val"],
+    "full": ["train", "val", "test"],
+}
 
 
 def compile_plan(spec: RunSpec, found: Survey) -> Plan:
@@ -81,13 +85,17 @@ class _Compiler:
         inputs = {"photographs": self.photographs["photographs"]}
         if isinstance(source, SyntheticFlora):
             inputs["table"] = "draw:labels.csv"
-            flora = TableSource(kind="table", root="", table="", columns=FLORA_COLUMNS, ranks=["order", "family", "genus"])
+            flora = TableSource(
+                kind="table", root="", table="", columns=FLORA_COLUMNS, ranks=["order", "family", "genus"]
+            )
             described = flora.model_dump(mode="json")
         else:
             # Where things lie is no part of what they are.
             places = {"root", "table", "species_table", "mirror", "bucket", "prefix", "region", "endpoint_url"}
             described = {k: ("" if k in places else v) for k, v in source.model_dump(mode="json").items()}
-        inputs |= {name: f"@{name}" for name in ("table", "species_table", "reviews", "base") if name in self.found.externals}
+        inputs |= {
+            name: f"@{name}" for name in ("table", "species_table", "reviews", "base") if name in self.found.externals
+        }
         settings: Json = {
             "source": described,
             "qa": dataset.qa.model_dump(mode="json"),
@@ -116,7 +124,9 @@ class _Compiler:
             "seed": self.spec.seed,
         }
         inputs = {"manifest": "ingest"}
-        return self._stage(f"select/{node}", "select", node=node, inputs=inputs, settings=settings, images=self._species_of(node))
+        return self._stage(
+            f"select/{node}", "select", node=node, inputs=inputs, settings=settings, images=self._species_of(node)
+        )
 
     def _records(self, group: str) -> Stage:
         settings: Json = {
@@ -228,13 +238,21 @@ class _Compiler:
             "backbone": self.spec.backbone.name,
         }
         return self._stage(
-            "bundle", "bundle", inputs=inputs, sources={"photographs": self.photographs["photographs"]}, settings=settings
+            "bundle",
+            "bundle",
+            inputs=inputs,
+            sources={"photographs": self.photographs["photographs"]},
+            settings=settings,
         )
 
     def _report(self) -> Stage:
         inputs = {"manifest": "ingest", "family": "evaluate/family"}
         for node in self.nodes:
-            inputs |= {f"export/{node}": self._judged(node), f"evaluate/{node}": f"evaluate/{node}", f"train/{node}": f"train/{node}"}
+            inputs |= {
+                f"export/{node}": self._judged(node),
+                f"evaluate/{node}": f"evaluate/{node}",
+                f"train/{node}": f"train/{node}",
+            }
         settings: Json = {
             "name": self.spec.name,
             "architecture": self.spec.architecture.kind,
@@ -243,7 +261,11 @@ class _Compiler:
             "nodes": {node: len(self._species_of(node)) for node in self.nodes},
         }
         return self._stage(
-            "report", "report", inputs=inputs, sources={"photographs": self.photographs["photographs"]}, settings=settings
+            "report",
+            "report",
+            inputs=inputs,
+            sources={"photographs": self.photographs["photographs"]},
+            settings=settings,
         )
 
     # ---- pieces
@@ -254,7 +276,13 @@ class _Compiler:
     ) -> Stage:  # fmt: skip
         count = sum(self.found.images_of.get(species, 0) for species in images)
         return Stage(
-            name=name, kind=kind, node=node, inputs=dict(inputs), sources=dict(sources), settings=settings, num_images=count
+            name=name,
+            kind=kind,
+            node=node,
+            inputs=dict(inputs),
+            sources=dict(sources),
+            settings=settings,
+            num_images=count,
         )
 
     def _species_of(self, node: str) -> list[str]:
@@ -310,14 +338,20 @@ class _Compiler:
             key = ".".join(map(str, first["loc"]))
             near = did_you_mean(key, Training.model_fields)
             raise ConfigError(
-                f"{first['msg']} (got {first.get('input')!r})", where=f"nodes.{node}.{key}", allowed="a field of training", remedy=near
+                f"{first['msg']} (got {first.get('input')!r})",
+                where=f"nodes.{node}.{key}",
+                allowed="a field of training",
+                remedy=near,
             ) from error
 
     def _check_overrides(self) -> None:
         for name in self.spec.nodes:
             if name not in (known := ["parent", "child", "flat", *self.nodes]):
                 raise ConfigError(
-                    f"no node is called {name!r}", where=f"nodes.{name}", allowed=", ".join(known), remedy=did_you_mean(name, known)
+                    f"no node is called {name!r}",
+                    where=f"nodes.{name}",
+                    allowed=", ".join(known),
+                    remedy=did_you_mean(name, known),
                 )
 
     def _check_gates(self) -> None:
@@ -325,4 +359,7 @@ class _Compiler:
             from earthsnap_train.evaluation.family_metrics import metric_names
             from earthsnap_train.evaluation.gates import check_names
 
-            check_names(self.spec.evaluation.gates, metric_names(self.nodes, flat="flat" in self.nodes and len(self.family_nodes) > 1))
+            check_names(
+                self.spec.evaluation.gates,
+                metric_names(self.nodes, flat="flat" in self.nodes and len(self.family_nodes) > 1),
+            )

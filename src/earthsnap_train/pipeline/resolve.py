@@ -35,9 +35,7 @@ def resolve(plan: Plan, store: Store) -> dict[str, State]:
     for stage in plan.stages:
         waiting = [name for name in _stages_before(stage) if states[name].status != "cached"]
         if any(split_reference(ref)[0] in waiting for ref in stage.inputs.values()):
-            states[stage.name] = State(
-                status="depends", reason=f"depends on {waiting[0]}", seconds=estimate(stage)
-            )
+            states[stage.name] = State(status="depends", reason=f"depends on {waiting[0]}", seconds=estimate(stage))
             continue
         made_of = stage_ingredients(stage, digests)
         key = key_of(made_of)
@@ -125,7 +123,11 @@ def _differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> 
     if isinstance(was, dict) and isinstance(now, dict):
         for name in sorted(was.keys() | now.keys()):
             if was.get(name) != now.get(name):
-                yield f"{name} changed" if name in was and name in now else f"{name} is {'new' if name in now else 'gone'}"
+                yield (
+                    f"{name} changed"
+                    if name in was and name in now
+                    else f"{name} is {'new' if name in now else 'gone'}"
+                )
 
 
 def _changed(old: JsonValue, new: JsonValue, path: tuple[str, ...]) -> Iterator[str]:

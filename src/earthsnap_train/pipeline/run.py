@@ -176,7 +176,12 @@ def _finish(
     }  # fmt: skip
     write_atomically(folder / "summary.json", json.dumps(summary, indent=1).encode())
     return Finished(
-        folder=folder, report=folder / "report.html", release=release, is_new=is_new, summary=summary, data=data,
+        folder=folder,
+        report=folder / "report.html",
+        release=release,
+        is_new=is_new,
+        summary=summary,
+        data=data,
         outcomes=outcomes,
     )
 

@@ -36,7 +36,9 @@ KINDS: Mapping[str, Kind] = {
     "trunk": Kind(run="models.trunk:run", revision=1, libraries=("torch", "timm", "torchvision", "onnx")),
     "embed": Kind(run="models.embed:run", revision=1, libraries=("onnxruntime", "pillow"), uses_gpu=True),
     "train": Kind(run="training.train:run", revision=1, libraries=("torch", "timm", "torchvision"), uses_gpu=True),
-    "export": Kind(run="models.export:run", revision=1, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime")),
+    "export": Kind(
+        run="models.export:run", revision=1, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime")
+    ),
     # -> what they are worth
     "evaluate": Kind(run="evaluation.evaluate_node:run", revision=1, libraries=("onnxruntime", "pillow")),
     "evaluate_family": Kind(run="evaluation.evaluate_family:run", revision=1, libraries=("onnxruntime", "pillow")),

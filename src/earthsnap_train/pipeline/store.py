@@ -129,13 +129,23 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def publish(
-        self, folder: Path, *, key: str, kind: str, stage: str, made_of: dict[str, JsonValue], seconds: float, num_images: int
+        self,
+        folder: Path,
+        *,
+        key: str,
+        kind: str,
+        stage: str,
+        made_of: dict[str, JsonValue],
+        seconds: float,
+        num_images: int,
     ) -> Artifact:
         """Makes ``folder`` the artifact of ``key`` in one rename; whoever looks sees nothing or the whole."""
         self._passing("written")
         files = {}
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            files[path.relative_to(folder).as_posix()] = StoredFile(size=path.stat().st_size, sha256=_sha256(path, sync=True))
+            files[path.relative_to(folder).as_posix()] = StoredFile(
+                size=path.stat().st_size, sha256=_sha256(path, sync=True)
+            )
         content = {name: f.sha256 for name, f in files.items() if not name.startswith(NOTES)}
         artifact = Artifact(
             key=key, kind=kind, stage=stage, digest=digest_of(content), files=files, ingredients=made_of,

@@ -99,7 +99,9 @@ def _outside(spec: RunSpec, store: Store, externals: dict[str, str], places: dic
     listing = limited(list_source(source, root, **tables), spec.dataset.limit)
     hashes = hash_files(root, listing, store.root / "files.sqlite")
     described = [[f.code, f.path, f.detail] for f in listing.findings]
-    externals["photographs"] = digest_of({"files": hashes, "findings": described, "versions": dict(listing.version_ids)})
+    externals["photographs"] = digest_of(
+        {"files": hashes, "findings": described, "versions": dict(listing.version_ids)}
+    )
     return list(listing.rows)
 
 
@@ -117,7 +119,9 @@ def _file(name: str, path: str, where: str, externals: dict[str, str], places: d
         with place.open("rb") as f:
             externals[name] = file_digest(f, "sha256").hexdigest()
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise NotFoundError(f"there is no file {path!r}", where=where, remedy="check the path; it starts from the current folder") from error
+        raise NotFoundError(
+            f"there is no file {path!r}", where=where, remedy="check the path; it starts from the current folder"
+        ) from error
     places[name] = place
 
 

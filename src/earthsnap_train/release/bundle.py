@@ -22,7 +22,14 @@ import pyarrow.parquet as pq
 from earthsnap_train import __version__
 from earthsnap_train.context import Context
 from earthsnap_train.data.formats import extension_of
-from earthsnap_train.data.manifest import HEADER_FILE, MANIFEST_FILE, TAXONOMY_FILE, ManifestRow, read_header, read_manifest
+from earthsnap_train.data.manifest import (
+    HEADER_FILE,
+    MANIFEST_FILE,
+    TAXONOMY_FILE,
+    ManifestRow,
+    read_header,
+    read_manifest,
+)
 from earthsnap_train.data.originals import original_reader
 from earthsnap_train.data.preprocess import prepare_file
 from earthsnap_train.evaluation.family_metrics import FamilyMetrics
@@ -94,7 +101,9 @@ def _write_golden(s: Settings, engine: Engine, rows: list[ManifestRow], inputs: 
         data = read(row.image_id)
         name = f"{row.image_id[:16]}{extension_of(row.format)}"
         (out / name).write_bytes(data)
-        image = prepare_file(data, s.family.photographs.preprocessing, max_megapixels=s.family.photographs.max_megapixels)
+        image = prepare_file(
+            data, s.family.photographs.preprocessing, max_megapixels=s.family.photographs.max_megapixels
+        )
         species_S = engine.answer(image[None]).species_BS[0]
         top = [[species, round(float(p), 5)] for species, p in engine.top(np.asarray(species_S), NUM_ANSWERS)]
         answers.append({"file": name, "species_id": row.species_id, "top": top})

@@ -27,6 +27,10 @@ def open_release(path: Path, *, threads: int = 1) -> Opened:
         name = file.relative_to(path).as_posix()
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != described.get(name):
             raise IntegrityError(
-                f"{name} is not what was registered", where=str(path), remedy="run the training again; the release is made anew"
+                f"{name} is not what was registered",
+                where=str(path),
+                remedy="run the training again; the release is made anew",
             )
-    return Opened(engine=Engine(family, Models(files, threads=threads)), taxonomy=Taxonomy.read(path / "taxonomy.parquet"))
+    return Opened(
+        engine=Engine(family, Models(files, threads=threads)), taxonomy=Taxonomy.read(path / "taxonomy.parquet")
+    )

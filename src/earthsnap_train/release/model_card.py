@@ -47,7 +47,10 @@ def model_card(
         "",
         "## Where it is weak",
         "",
-        *(f"- {taxonomy.get(row.name).scientific_name}: {_percent(row.recall.value)} of {row.num_images} found" for row in weakest),
+        *(
+            f"- {taxonomy.get(row.name).scientific_name}: {_percent(row.recall.value)} of {row.num_images} found"
+            for row in weakest
+        ),
         "",
         "## What it is for, and what not",
         "",

@@ -118,7 +118,14 @@ class Registry:
         return next((r for r in self.releases(family) if r.digest == digest), None)
 
     def register(
-        self, family: str, digest: str, bundle: Path, *, reasons: Sequence[str], summary: dict[str, float], lineage: dict[str, str]
+        self,
+        family: str,
+        digest: str,
+        bundle: Path,
+        *,
+        reasons: Sequence[str],
+        summary: dict[str, float],
+        lineage: dict[str, str],
     ) -> tuple[Release, bool]:
         """(the release, whether it is new). A digest that is known keeps its number and its state.
 

@@ -19,6 +19,7 @@ class HeadFirst(SpecModel):
     num_epochs: Positive
     batch_size: Positive
     lr: Rate
+    weight_decay: NonNegative
 
 
 class Teaching(SpecModel):

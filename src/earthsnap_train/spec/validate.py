@@ -30,14 +30,19 @@ def _ours(error: ValidationError) -> ConfigError:
         case "extra_forbidden":
             near = _nearest(key)
             return ConfigError(
-                f"no such key{more}", where=key, allowed="the keys of --cfg job", remedy=f"Did you mean {near!r}?" if near else ""
+                f"no such key{more}",
+                where=key,
+                allowed="the keys of --cfg job",
+                remedy=f"Did you mean {near!r}?" if near else "",
             )
         case "missing":
             return ConfigError(f"no value was given{more}", where=key, remedy=f"add {key}=...")
         case "union_tag_invalid":
             context = first.get("ctx", {})
             return ConfigError(
-                f"{context.get('tag')!r} is no such kind{more}", where=f"{key}.kind", allowed=str(context.get("expected_tags"))
+                f"{context.get('tag')!r} is no such kind{more}",
+                where=f"{key}.kind",
+                allowed=str(context.get("expected_tags")),
             )
     said = first["msg"].removeprefix("Value error, ")
     came = first.get("input")

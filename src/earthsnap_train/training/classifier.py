@@ -1,6 +1,7 @@
 """The LightningModule: any network that ends in logits, its loss, its optimiser and its schedule."""
 
 import math
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -21,12 +22,21 @@ class Classifier(pl.LightningModule):
     log_prior_C: Tensor | None
 
     def __init__(
-        self, network: nn.Module, *, settings: Teaching, lr: float, num_steps: int, seed: int, log_prior_C: Tensor | None = None
+        self,
+        network: nn.Module,
+        *,
+        settings: Teaching,
+        lr: float,
+        weight_decay: float,
+        num_steps: int,
+        seed: int,
+        log_prior_C: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.settings = settings
         self.lr = lr
+        self.weight_decay = weight_decay
         self.num_steps = num_steps
         self.seed = seed
         self.register_buffer("log_prior_C", log_prior_C, persistent=False)
@@ -65,10 +75,13 @@ class Classifier(pl.LightningModule):
         # One logging call an epoch: Lightning's own logging costs as much as a step of a small head.
         self.log_dict({"val_loss": loss / max(count, 1), "val_top1": right / max(count, 1)}, rank_zero_only=True)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> Any:
         decayed = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
         others = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": self.settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = [
+            {"params": decayed, "weight_decay": self.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
         optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.lr)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

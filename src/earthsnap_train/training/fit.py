@@ -19,6 +19,13 @@ from earthsnap_train.training.classifier import Classifier
 SAY_EVERY_S = 1.0
 
 
+class Batches(Protocol):
+    """Batches of (inputs, labels [B]) whose number is known."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+
 class Feed(Protocol):
     """The batches of one fit. Which they are depends on the seed and the step alone, so that only the step is remembered."""
 
@@ -27,7 +34,7 @@ class Feed(Protocol):
     def train(self, step: int, *, rank: int, world_size: int) -> Iterable[tuple[Tensor, Tensor]]:
         """Every batch from ``step`` on."""
 
-    def val(self, *, rank: int, world_size: int) -> Iterable[tuple[Tensor, Tensor]]:
+    def val(self, *, rank: int, world_size: int) -> Batches:
         """What is watched, in order; nothing at all where val is learnt from."""
 
 
@@ -81,7 +88,8 @@ class _Data(pl.LightningDataModule):
         return _Counted(self._feed.train(self._start_step, **ranks), self._num_steps)
 
     def val_dataloader(self) -> Iterable[tuple[Tensor, Tensor]]:
-        return self._feed.val(**self._ranks())
+        batches = self._feed.val(**self._ranks())
+        return _Counted(batches, len(batches))
 
     def _ranks(self) -> dict[str, int]:
         assert self.trainer is not None
@@ -89,7 +97,7 @@ class _Data(pl.LightningDataModule):
 
 
 class _Counted:
-    """Batches from some step on whose number counts from the first step, as Lightning's own counting does."""
+    """One loader, of which Lightning reads nothing but this; from some step on its number still counts from the first."""
 
     def __init__(self, batches: Iterable[tuple[Tensor, Tensor]], num_steps: int) -> None:
         self._batches = batches
@@ -150,7 +158,7 @@ class _Best(Callback):
             self._state = {"step": trainer.global_step, "loss": loss, "epochs_since": 0}
             if trainer.is_global_zero:
                 temporary = self._path.with_suffix(".tmp")
-                torch.save({"step": trainer.global_step, "network": module.network.state_dict()}, temporary)  # type: ignore[union-attr, operator]
+                torch.save({"step": trainer.global_step, "network": module.network.state_dict()}, temporary)  # type: ignore[union-attr]
                 temporary.replace(self._path)
         else:
             self._state["epochs_since"] += 1
@@ -182,7 +190,7 @@ class _Teller(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
         now, (before, step) = time.monotonic(), self._last
-        if now - before < SAY_EVERY_S and trainer.global_step < trainer.max_steps or not trainer.is_global_zero:
+        if (now - before < SAY_EVERY_S and trainer.global_step < trainer.max_steps) or not trainer.is_global_zero:
             return
         rate = (trainer.global_step - step) * self._batch_size / max(now - before, 1e-9)
         values = {

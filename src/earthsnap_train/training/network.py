@@ -16,7 +16,7 @@ from earthsnap_train.models.backbone import Trunk
 from earthsnap_train.models.embed import preprocessing
 from earthsnap_train.models.heads import Floats
 from earthsnap_train.training.classifier import Classifier
-from earthsnap_train.training.fit import fit
+from earthsnap_train.training.fit import Batches, fit
 from earthsnap_train.training.imbalance import log_prior, sampling
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def teach_network(
         network,
         settings=s.training,
         lr=s.training.lr,
+        weight_decay=s.training.weight_decay,
         num_steps=s.training.num_epochs * feed.steps_per_epoch,
         seed=s.seed,
         log_prior_C=log_prior(s.training, feed.labels_N, len(s.classes)),
@@ -93,7 +94,7 @@ class RecordFeed:
         )  # fmt: skip
         return make_loader(self._taught, picks, num_workers=self._workers, pin_memory=self._workers > 0)
 
-    def val(self, *, rank: int, world_size: int) -> Iterable[tuple[Tensor, Tensor]]:
+    def val(self, *, rank: int, world_size: int) -> Batches:
         picks = SequentialBatches(
             num_examples=len(self._watched), batch_size=VAL_BATCH_IMAGES, rank=rank, world_size=world_size
         )

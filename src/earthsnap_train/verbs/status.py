@@ -17,7 +17,11 @@ def run(spec: RunSpec) -> tuple[int, None]:
     releases = Registry(Path(spec.paths.registry)).releases()
     runs = _runs(Path(spec.paths.outputs))
     if spec.json_output:
-        found = {"releases": [r.model_dump(mode="json") | {"name": r.name} for r in releases], "runs": runs, "live": None}
+        found = {
+            "releases": [r.model_dump(mode="json") | {"name": r.name} for r in releases],
+            "runs": runs,
+            "live": None,
+        }
         print(json.dumps(found, indent=1))  # noqa: T201
         return 0, None
     console = Console(highlight=False)
@@ -35,7 +39,13 @@ def run(spec: RunSpec) -> tuple[int, None]:
     if runs:
         table = _table("run", "release", "top-1", "seconds", "report")
         for one in runs[:MOST_RUNS]:
-            table.add_row(str(one["run"]), str(one["release"] or "did not end"), _share(one["top1"]), str(one["seconds"] or ""), str(one["report"] or ""))
+            table.add_row(
+                str(one["run"]),
+                str(one["release"] or "did not end"),
+                _share(one["top1"]),
+                str(one["seconds"] or ""),
+                str(one["report"] or ""),
+            )
         console.print()
         console.print(table)
     return 0, None

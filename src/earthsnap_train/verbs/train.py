@@ -75,7 +75,11 @@ def _track(spec: RunSpec, finished: Finished, console: Console) -> None:
             name=name,
             job_type=f"train-{name.split('/')[1]}",
             rows=rows[name],
-            summary={"test_top1": nodes[node].top1.value, "test_top5": nodes[node].top5.value, "test_ece": nodes[node].ece},
+            summary={
+                "test_top1": nodes[node].top1.value,
+                "test_top5": nodes[node].top5.value,
+                "test_ece": nodes[node].ece,
+            },
         )
         for name in taught
         for node in [name.removeprefix("train/")]
@@ -91,21 +95,54 @@ def _closing(finished: Finished, console: Console) -> None:
     """The table, the report and the next command: what a person wants to see when a run has ended."""
     data = finished.data
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, side in (("node", "left"), ("species", "right"), ("test images", "right"), ("top-1", "right"), ("top-5", "right"), ("seconds", "right")):
+    for name, side in (
+        ("node", "left"),
+        ("species", "right"),
+        ("test images", "right"),
+        ("top-1", "right"),
+        ("top-5", "right"),
+        ("seconds", "right"),
+    ):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for row in data.nodes:
-        table.add_row(row.node, str(row.num_species), str(row.num_images), _share(row.top1), _share(row.top5), f"{row.seconds or 0:.1f}")
+        table.add_row(
+            row.node,
+            str(row.num_species),
+            str(row.num_images),
+            _share(row.top1),
+            _share(row.top5),
+            f"{row.seconds or 0:.1f}",
+        )
     table.add_section()
     metrics = data.metrics
-    table.add_row("family", str(data.dataset.num_species), str(metrics.num_images), _share(metrics.top1), _share(metrics.top5), "", style="bold")
+    table.add_row(
+        "family",
+        str(data.dataset.num_species),
+        str(metrics.num_images),
+        _share(metrics.top1),
+        _share(metrics.top5),
+        "",
+        style="bold",
+    )
     if metrics.flat is not None:
-        table.add_row("flat baseline", str(data.dataset.num_species), str(metrics.num_images), _share(metrics.flat.top1), _share(metrics.flat.top5), "")
+        table.add_row(
+            "flat baseline",
+            str(data.dataset.num_species),
+            str(metrics.num_images),
+            _share(metrics.flat.top1),
+            _share(metrics.flat.top5),
+            "",
+        )
     console.print()
     console.print(table)
     console.print()
     release = finished.release
     known = "" if finished.is_new else ", as it was already"
-    state = {"PendingApproval": "waits for approval", "Rejected": "was rejected by its gates", "Approved": "is approved"}[release.state]
+    state = {
+        "PendingApproval": "waits for approval",
+        "Rejected": "was rejected by its gates",
+        "Approved": "is approved",
+    }[release.state]
     console.print(f"release  {release.name} {state}{known}", markup=False)
     for reason in release.reasons:
         console.print(f"         {reason}", markup=False)
