@@ -37,6 +37,7 @@ for number, path in enumerate(paths):
         "label": classes.index(path.parent.name),
         "split": {8: "val", 9: "test"}.get(number % 10, "train"),
         "cluster_id": image_id,
+        "format": "JPEG",
     }
 table = pa.Table.from_pylist([rows[image_id] for image_id in sorted(rows)])
 for folder in ("examples", "manifest", "records"):

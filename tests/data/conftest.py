@@ -51,11 +51,14 @@ def write_group(root: Path, *, num_images: int, seed: int, classes: tuple[str, .
                 "split": split,
                 "cluster_id": image_id,
                 "uri": f"{number}.png",
+                "format": "PNG",
             }
         )
     rows.sort(key=lambda row: row["image_id"])
     write_examples(root / "examples", rows)
-    pq.write_table(pa.Table.from_pylist(rows).select(["image_id", "uri"]), root / "manifest" / "manifest.parquet")
+    pq.write_table(
+        pa.Table.from_pylist(rows).select(["image_id", "uri", "format"]), root / "manifest" / "manifest.parquet"
+    )
     return Group(root=root, rows=rows)
 
 

@@ -72,6 +72,14 @@ def test_no_example_is_picked_again_before_all_of_its_class_had_their_turn(balan
         assert max(times.values()) - min(times.get(int(p), 0) for p in np.flatnonzero(np.equal(LABELS, label))) <= 1
 
 
+@pytest.mark.parametrize("balance", ["none", "sqrt", "balanced"])
+def test_classes_are_mixed_in_another_order_each_epoch(balance: Balance) -> None:
+    stream = [int(LABELS[position]) for position, _ in pairs(shuffled(balance=balance, num_steps=50))]
+    epochs = [tuple(stream[start : start + 100]) for start in range(0, 400, 100)]
+    assert len(set(epochs)) == 4
+    assert all(set(epoch[:20]) == {0, 1, 2} for epoch in epochs)
+
+
 def test_the_stream_needs_no_end() -> None:
     endless = shuffled(num_steps=None)
     assert pairs(islice(endless, 40)) == pairs(shuffled())

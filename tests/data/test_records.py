@@ -1,9 +1,13 @@
+import hashlib
 import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -52,6 +56,27 @@ def test_pictures_are_shrunk_to_the_shorter_side_and_never_enlarged(group: Any, 
     }
     assert all(stored == min(original, 60) for original, stored in pairs)
     assert {original > 60 for original, _ in pairs} == {True, False}
+
+
+def test_a_jpeg_that_is_decoded_small_looks_like_one_that_was_decoded_whole(tmp_path: Path) -> None:
+    # 750 / 8 is no whole number: decoded at 94 px at once, the picture would be shifted.
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).resize((1000, 750), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=95)
+    image_id = hashlib.sha256(buffer.getvalue()).hexdigest()
+    row = {"image_id": image_id, "species_id": "rosa-canina", "label": 0, "split": "train", "cluster_id": "c"}
+    inputs = {name: tmp_path / name for name in ("examples", "manifest", "photographs")}
+    for folder in (*inputs.values(), tmp_path / "out"):
+        folder.mkdir()
+    pq.write_table(pa.Table.from_pylist([row]), inputs["examples"] / "examples.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([row | {"uri": "a.jpg", "format": "JPEG"}]), inputs["manifest"] / "manifest.parquet"
+    )
+    (inputs["photographs"] / "a.jpg").write_bytes(buffer.getvalue())
+    records.run(SETTINGS | {"shorter_px": 94}, inputs, tmp_path / "out", Context(scratch=tmp_path))
+    stored = Image.open(io.BytesIO(RecordFolder.open(tmp_path / "out").shards["train"].read(0).image))
+    whole = Image.open(buffer).resize(stored.size, Image.Resampling.LANCZOS)
+    assert np.abs(np.asarray(stored, float) - np.asarray(whole, float)).mean() < 4
 
 
 def test_equal_inputs_give_equal_bytes_for_any_number_of_workers(group: Any, tmp_path: Path) -> None:
