@@ -4,7 +4,7 @@ Split by plant; the baselines are those that would make a good result mean nothi
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -43,13 +43,13 @@ def draw(flora: SyntheticFlora, row: FloraPhotograph) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def photographs(flora: Callable[..., SyntheticFlora]) -> Iterator[Photographs]:
+def photographs(flora: Callable[..., SyntheticFlora]) -> Photographs:
     """The demo's species and plants, one photograph of each plant."""
     demo = flora(num_species=24, num_groups=5, plants_per_species=40, photos_per_plant=1, image_px=128)
     rows = catalogue(demo)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         drawn = list(pool.map(draw, [demo] * len(rows), rows, chunksize=24))
-    yield Photographs(
+    return Photographs(
         pixels=np.stack([np.asarray(Image.open(io.BytesIO(data))) for data in drawn]),
         species=np.array([row.species_index for row in rows]),
         test=np.array([row.plant % 4 == 0 for row in rows]),

@@ -57,10 +57,13 @@ _FLOWERS: tuple[FlowerKind, ...] = ("open", "star", "rays", "bell", "poppy", "cu
 _INFLORESCENCES: tuple[Inflorescence, ...] = ("umbel", "raceme", "spike", "solitary")
 _FOLIAGES: tuple[Foliage, ...] = ("whorled", "opposite", "alternate", "basal")
 _TAKEN = {(genus.flower, genus.inflorescence, genus.foliage) for genus in KNOWN}
+# Every combination that is left; the inflorescence changes from one to the next, so that neighbours look unlike.
 _BUILDS = [
-    (flower, inflorescence, foliage)
-    for foliage, inflorescence, flower in itertools.product(_FOLIAGES, _INFLORESCENCES, _FLOWERS)
-    if (flower, inflorescence, foliage) not in _TAKEN
+    build
+    for foliage, shift, (place, flower) in itertools.product(
+        _FOLIAGES, range(len(_INFLORESCENCES)), enumerate(_FLOWERS)
+    )
+    if (build := (flower, _INFLORESCENCES[(place + shift) % len(_INFLORESCENCES)], foliage)) not in _TAKEN
 ]
 _ONSETS = ("bel", "cor", "dal", "fer", "gal", "lum", "mel", "nar", "ophi", "pel", "quil", "ser", "thal", "val", "xan")
 _MIDDLES = ("a", "and", "er", "ian", "il", "o", "or", "ul")
