@@ -1,7 +1,7 @@
 """Which species every photograph shows, from its row, the synonyms and a person's reviews."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 from earthsnap_train.data.qa.findings import Finding
@@ -11,7 +11,7 @@ from earthsnap_train.spec.dataset import FindingCode
 from earthsnap_train.spec.taxonomy import TaxonomySpec
 from earthsnap_train.taxonomy import linter
 from earthsnap_train.taxonomy.build import build_taxonomy
-from earthsnap_train.taxonomy.names import slug, species_ids
+from earthsnap_train.taxonomy.names import slug, species_ids, without_author
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 _CODES = frozenset(get_args(FindingCode))
@@ -42,12 +42,13 @@ class Names:
         self.findings = [
             Finding(code=one.code, path=row.path, detail=f"{one.where}: {one.message}")  # type: ignore[arg-type]
             for one in found
-            if one.code in _CODES
+            if one.code in _CODES and one.code != "class_name_variant"
             for entry in one.entries
             for row in entries[_key(entry.species, entry.scientific_name, entry.common_name, entry.ranks)]
         ]
         written = [review.species for review in decided.values() if review.species]
         ids = species_ids([*(row.species for row in rows), *written], spec.synonyms)
+        self.findings += _rare_spellings(rows, ids)
         self.of = {row.path: ids[row.species] for row in rows if ids[row.species]}
         for path, species_id in species_named(decided, ids, taxonomy.by_id).items():
             was = self.of.get(path, "not listed")
@@ -60,6 +61,20 @@ class Names:
         return Taxonomy(
             ranks=self.taxonomy.ranks, species=tuple(one for one in self.taxonomy.species if one.species_id in shown)
         )
+
+
+def _rare_spellings(rows: Iterable[Row], ids: Mapping[str, str]) -> Iterator[Finding]:
+    """Photographs whose species is written otherwise than most of that species are; a declared synonym is no variant."""
+    by_species: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if slug(without_author(row.species)) == ids[row.species]:
+            by_species[ids[row.species]].append(row)
+    for kin in by_species.values():
+        spellings = Counter(row.species for row in kin)
+        usual = min(spellings, key=lambda name: (-spellings[name], name))
+        for row in kin:
+            if row.species != usual:
+                yield Finding(code="class_name_variant", path=row.path, detail=f"{row.species!r} beside {usual!r}")
 
 
 def _key(species: str, scientific: str | None, common: str | None, ranks: Iterable[tuple[str, str]]) -> _Key:
