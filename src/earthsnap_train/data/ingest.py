@@ -39,7 +39,7 @@ from earthsnap_train.data.qa.look import look_at
 from earthsnap_train.data.qa.names import Names
 from earthsnap_train.data.qa.report import Overview, write_report
 from earthsnap_train.data.qa.reviews import about_reviews, by_path, read_reviews
-from earthsnap_train.data.qa.verdict import Verdict
+from earthsnap_train.data.qa.verdict import Rank, Verdict
 from earthsnap_train.data.source import Listing, Row, list_source
 from earthsnap_train.data.split import Photograph, Placement, SplitResult, assign_splits
 from earthsnap_train.errors import DataError
@@ -91,6 +91,8 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     key = better_first(left, user_split, old)
     verdict.hear_pairs(pair_findings(pairs, left, names.of, user_split, key), key)
 
+    _list_once(left, key, verdict)
+
     dropped = _too_few(names.of, [path for path in left if not verdict.is_out(path)], verdict, s)
     path_of = {facts[path].sha256: path for path in left if not verdict.is_out(path)}
     photographs = [_photograph(image_id, names.of[path], rows.get(path)) for image_id, path in path_of.items()]
@@ -125,6 +127,16 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     write_report(overview, verdict, root, notes, max_megapixels=s.qa.max_megapixels)
     num_aside = len({row.path for row in quarantine})
     context.events.note(f"{len(manifest):,} photographs of {header.num_species} species; {num_aside:,} files set aside")
+
+
+def _list_once(left: Mapping[str, Facts], key: Rank, verdict: Verdict) -> None:
+    """Bytes are the identity of a photograph: where reviews keep both of two labels, the better file stands for it."""
+    first: dict[str, str] = {}
+    for path in sorted((path for path in left if not verdict.is_out(path)), key=key):
+        kept = first.setdefault(left[path].sha256, path)
+        if kept != path:
+            detail = "both files were kept, but the same bytes cannot be listed twice"
+            verdict.put_out(Finding(code="duplicate_exact", path=path, related=kept, detail=detail), "drop_one")
 
 
 def _photograph(image_id: str, species_id: str, row: Row | None) -> Photograph:

@@ -51,6 +51,8 @@ def near_pairs(
 
     ``hashes``, ``mirrored_hashes``: [N]; ``outlines``: [N, 48, 48], as ``facts`` measures them.
     """
+    if len(hashes) < 2:
+        return []
     small = _normalised(_reduced(outlines, 3)).reshape(len(outlines), -1)
     found: dict[tuple[int, int], Pair] = {}
     for mirrored, others in ((False, hashes), (True, mirrored_hashes)):
@@ -189,7 +191,8 @@ def _correlation_of_detail(fixed: Floats, moving: Floats, place: Floats) -> Floa
     shared = in_y[:, :, None] * in_x[:, None, :]
     left, right = _detail(fixed) * shared, _detail(warped) * shared
     both = np.square(left).sum(axis=(1, 2)) * np.square(right).sum(axis=(1, 2))
-    return (left * right).sum(axis=(1, 2)) / (np.sqrt(both) + 1e-9)
+    correlation: Floats = (left * right).sum(axis=(1, 2)) / (np.sqrt(both) + 1e-9)
+    return correlation
 
 
 def _sampled(pictures: Floats, x: Floats, y: Floats) -> Floats:
@@ -206,13 +209,15 @@ def _sampled(pictures: Floats, x: Floats, y: Floats) -> Floats:
     rows = pictures[every, low] * (1 - share) + pictures[every, low + 1] * share
     columns = np.ascontiguousarray(rows.transpose(0, 2, 1))
     low, share = along(x)
-    return (columns[every, low] * (1 - share) + columns[every, low + 1] * share).transpose(0, 2, 1)
+    sampled: Floats = columns[every, low] * (1 - share) + columns[every, low + 1] * share
+    return sampled.transpose(0, 2, 1)
 
 
 def _detail(pictures: Floats) -> Floats:
     padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    return pictures - (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
+    detail: Floats = pictures - (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
+    return detail
 
 
 def _reduced(pictures: npt.NDArray[Any], by: int) -> Floats:
@@ -227,7 +232,8 @@ def _reduced(pictures: npt.NDArray[Any], by: int) -> Floats:
 def _normalised(pictures: Floats) -> Floats:
     """Of mean 0 and standard deviation 1; a flat picture of both 0."""
     centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
-    return centred / (centred.std(axis=(1, 2), keepdims=True) + 1e-6)
+    normalised: Floats = centred / (centred.std(axis=(1, 2), keepdims=True) + 1e-6)
+    return normalised
 
 
 assert OUTLINE_PX % 12 == 0, "outlines are reduced by 2, 3 and 4"

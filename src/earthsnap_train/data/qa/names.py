@@ -20,7 +20,8 @@ _Key = tuple[str, str | None, str | None, tuple[tuple[str, str], ...]]
 
 
 class Names:
-    """``of``: path -> species id. ``findings``: about photographs; ``remarks``: about names alone, for a person to read.
+    """``of``: path -> species id, where the names allow one. ``findings``: about photographs; ``remarks``: about names
+    alone, for a person to read.
 
     Raises TaxonomyError where names contradict each other and ``on_conflict: stop``, DataError for a review that names
     an unknown species.
@@ -49,7 +50,7 @@ class Names:
         written = [review.species for review in decided.values() if review.species]
         ids = species_ids([*(row.species for row in rows), *written], spec.synonyms)
         self.findings += _rare_spellings(rows, ids)
-        self.of = {row.path: ids[row.species] for row in rows if ids[row.species]}
+        self.of = {row.path: ids[row.species] for row in rows if ids[row.species] in taxonomy.by_id}
         for path, species_id in species_named(decided, ids, taxonomy.by_id).items():
             was = self.of.get(path, "not listed")
             self.of[path] = species_id
