@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PIL import Image, ImageOps
 
 from earthsnap_train.data.image_file import ImageRefused, open_rgb
+from earthsnap_train.data.preprocess import DECODE_MARGIN
 
 MAX_MEGAPIXELS = 200.0
 
@@ -16,7 +17,7 @@ ReadPhoto = Callable[[str], bytes | None]
 
 def thumbnail(data: bytes, px: int) -> str:
     """The middle square of a photograph as a ``data:`` URI, at most ``px`` wide. Raises ImageRefused."""
-    image = open_rgb(data, max_megapixels=MAX_MEGAPIXELS, shorter_px=px)
+    image = open_rgb(data, max_megapixels=MAX_MEGAPIXELS, shorter_px=DECODE_MARGIN * px)
     side = min(px, *image.size)
     square = ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS)
     encoded = io.BytesIO()

@@ -35,7 +35,7 @@ def stray_bytes(data: bytes, end: int | None) -> int:
     """How many bytes behind the image no camera would have put there."""
     tail = data[end:].strip(b"\0\n\r\xff") if end is not None else b""
     # Phones append depth and gain maps (JPEGs), moving pictures (MP4) and Samsung's own trailer.
-    from_a_camera = tail.startswith(b"\xd8") or tail[4:8] == b"ftyp" or tail.endswith(b"SEFT") or b"MotionPhoto" in tail
+    from_a_camera = tail.startswith(b"\xd8") or b"ftyp" in tail[:12] or tail.endswith(b"SEFT") or b"MotionPhoto" in tail
     return 0 if from_a_camera or not tail or end is None else len(data) - end
 
 

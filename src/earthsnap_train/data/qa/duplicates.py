@@ -135,7 +135,7 @@ def _align(fixed: Floats, moving: Floats, start: Floats, *, num_steps: int) -> t
         spread_warped = total(warped * warped) / area - mean_warped**2
         contrast = np.sqrt(np.maximum(spread_fixed, 1e-9) / np.maximum(spread_warped, 1e-9))
         fit = (total(fixed * warped) / area - mean_fixed * mean_warped) / np.maximum(spread_warped, 1e-9) / contrast
-        fit[area < LEAST_SHARED * fixed[0].size] = -1
+        fit[area < LEAST_SHARED * fixed.shape[1] * fixed.shape[2]] = -1
         better = fit > best_fit
         best[better], best_fit[better] = place[better], fit[better]
         if step < num_steps:
