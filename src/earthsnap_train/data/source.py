@@ -198,7 +198,8 @@ def _from_table(root: Path, path: Path, names: TableColumns, ranks: Iterable[str
 def _resolver(root: Path, found: Scan) -> Callable[[str], str | Finding]:
     """A path as written -> the path on disk, or the finding that says why there is none."""
     absolute = os.path.realpath(root) + "/"
-    other_spelling: dict[str, str] = {}
+    composed: dict[str, str] = {}
+    caseless: dict[str, str] = {}
 
     def resolve(written: str) -> str | Finding:
         if written in found.photographs:
@@ -211,13 +212,12 @@ def _resolver(root: Path, found: Scan) -> Callable[[str], str | Finding]:
             return Finding(code="path_outside_root", path=written, undecodable=True)
         if path in found.photographs:
             return path
-        if not other_spelling:
-            other_spelling.update((unicodedata.normalize("NFC", known), known) for known in found.photographs)
-            other_spelling.update((known.casefold(), known) for known in tuple(other_spelling.values()))
-        same = other_spelling.get(unicodedata.normalize("NFC", path))
-        if same is not None:
+        if not composed:
+            composed.update((unicodedata.normalize("NFC", known), known) for known in found.photographs)
+            caseless.update((known.casefold(), known) for known in found.photographs)
+        if (same := composed.get(unicodedata.normalize("NFC", path))) is not None:
             return same
-        near = other_spelling.get(path.casefold())
+        near = caseless.get(path.casefold())
         detail = f"there is {near!r}, in another case" if near else "" if path else "the row names no path"
         if path in found.others or (not near and path and (root / path).is_file()):
             detail = "there is a file, but its name is not that of a photograph"
