@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 
 BLOCK: Final = 1024
 # Where the sieves stand, by what they let through among the known pairs of 7,370 photographs of flowers.
-LEAST_ALIKE: Final = 0.5  # correlation of 16 x 16 pixels as they lie; the least of a true pair (a crop) is 0.62
+LEAST_ALIKE: Final = 0.55  # correlation of 16 x 16 pixels as they lie; the least of a true pair (a crop) is 0.62
 MOST_COMPARED: Final = 24  # pairs of one photograph, so that a thousand blank pictures are not a million pairs
 # (outline reduced by, steps of alignment, least correlation then): the least of a true pair are 0.93 and 0.94.
 SIEVES: Final = ((4, 3, 0.85), (2, 3, 0.88), (1, 8, 0.9))
