@@ -62,8 +62,8 @@ class Settings(SpecModel):
 
 
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
-    """Inputs: ``photographs`` (a folder), and where there are such ``table``, ``species_table``, ``reviews``, and
-    ``base``: an earlier artifact of this stage, whose photographs keep their split."""
+    """Inputs: ``photographs`` (a folder), and where there are such ``table``, ``species_table``, ``reviews``,
+    ``forgotten`` (image ids, one a line) and ``base``: an earlier artifact of this stage, whose photographs keep their split."""
     s = Settings.model_validate(settings)
     root = inputs["photographs"]
     listing = limited(list_source(s.source, root, inputs.get("table"), inputs.get("species_table")), s.limit)
@@ -73,6 +73,11 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     rows = {row.path: row for row in listing.rows}
     paths = sorted({*rows, *listing.unlisted})
     facts = look_at(root, paths, listing.files, max_megapixels=s.qa.max_megapixels, context=context)
+    forgotten = set(inputs["forgotten"].read_text().split()) if "forgotten" in inputs else set()
+    # As if it had never been there: a forgotten photograph is in no list, on no page and in no later run's notes.
+    facts = {path: its for path, its in facts.items() if its.sha256 not in forgotten}
+    paths = [path for path in paths if path in facts]
+    rows = {path: row for path, row in rows.items() if path in facts}
 
     written = read_reviews(inputs.get("reviews"))
     reviews = by_path(written, {path: facts[path].sha256 for path in paths})

@@ -156,6 +156,7 @@ def _finish(
     )
     html = render(data)
     write_atomically(folder / "report.html", html.encode())
+    write_atomically(folder / "qa.html", inside("ingest", "notes/qa.html").read_bytes())
     registry.attach_report(release, html)
     summary: dict[str, object] = {
         "family": figures,

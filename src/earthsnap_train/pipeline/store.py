@@ -55,6 +55,11 @@ class Store:
         self.root = root
         self._passing = passing
 
+    @property
+    def forgotten(self) -> Path:
+        """Image ids, one a line, that no manifest may hold again."""
+        return self.root / "forgotten.txt"
+
     # ---- reading
 
     def path(self, key: str) -> Path:
@@ -163,6 +168,14 @@ class Store:
         self._passing("cleaned")
         return artifact
 
+    def remove(self, key: str) -> None:
+        """Takes an artifact away in one rename, so that nobody ever sees half of it. Raises FileNotFoundError."""
+        going = self.root / "building" / f"{key}.removed"
+        going.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(going, ignore_errors=True)
+        self.path(key).rename(going)
+        shutil.rmtree(going, ignore_errors=True)
+
     # ---- heads
 
     def _head(self, family: str, stage: str) -> Path:
@@ -182,6 +195,11 @@ class Store:
         if not path.exists() or path.read_bytes() != content:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, content)
+
+    def families_of(self, key: str) -> list[str]:
+        """Families that name this artifact as the last of one of their stages."""
+        heads = (self.root / "heads").glob("*/*.json")
+        return sorted({p.parent.name for p in heads if json.loads(p.read_bytes())["key"] == key})
 
     def heads(self) -> set[str]:
         """Keys that some family's stage names as its last."""

@@ -52,6 +52,8 @@ def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Sur
     else:
         rows = _outside(spec, store, externals, places)
     _weights(spec, store, externals, places)
+    if store.forgotten.exists():
+        _file("forgotten", str(store.forgotten), "paths.store", externals, places)
     if spec.dataset.reviews is not None:
         _file("reviews", spec.dataset.reviews, "dataset.reviews", externals, places)
 

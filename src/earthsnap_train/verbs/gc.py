@@ -54,11 +54,7 @@ def _remove(store: Store, key: str) -> bool:
     lock = FileLock(store.root / "locks" / f"{key}.lock")
     try:
         with lock.acquire(timeout=0):
-            # Renamed first, so that nobody ever sees half an artifact.
-            going = store.root / "building" / f"{key}.removed"
-            going.parent.mkdir(parents=True, exist_ok=True)
-            store.path(key).rename(going)
-            shutil.rmtree(going, ignore_errors=True)
+            store.remove(key)
     except (Timeout, FileNotFoundError):
         return False
     return True

@@ -1,0 +1,166 @@
+"""Removes one photograph from everything that the program made, and finds the releases that learnt from it.
+
+What a stage made of the photograph goes with it, down to the weights; the next run makes it anew without it. Splits do
+not move: the last manifest stays as the base of the next, less its row. Releases are not changed in what they answer:
+they are named, so that a person decides about them, and lose their copies of the picture.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from earthsnap_train.data.manifest import (
+    HEADER_FILE,
+    MANIFEST_FILE,
+    TAXONOMY_FILE,
+    header_of,
+    read_header,
+    read_manifest,
+    write_header,
+    write_manifest,
+    write_quarantine,
+)
+from earthsnap_train.errors import NotFoundError
+from earthsnap_train.pipeline.resolve import key_of
+from earthsnap_train.pipeline.store import Artifact, Store, write_atomically
+from earthsnap_train.release.registry import Registry, Release
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traces:
+    """Where a photograph is. ``uris``: as sources name it. ``taught``, ``judged``: releases that learnt from it, or not."""
+
+    image_id: str
+    uris: tuple[str, ...]
+    artifacts: tuple[Artifact, ...]
+    taught: tuple[Release, ...]
+    judged: tuple[Release, ...]
+    reports: tuple[Path, ...]
+
+
+def find_traces(image: str, store: Store, registry: Registry, outputs: Path) -> Traces:
+    """``image``: an image id, or a path as a dataset names it. Raises NotFoundError where nothing knows it."""
+    manifests = [artifact for artifact in store.all() if artifact.kind == "ingest"]
+    rows = [row for one in manifests for row in read_manifest(store.path(one.key) / MANIFEST_FILE)]
+    image_ids = {row.image_id for row in rows if image in (row.image_id, row.uri)}
+    if len(image_ids) > 1:
+        raise NotFoundError(f"{len(image_ids)} photographs were called {image!r} in turn", where="image", remedy="give the image id")
+    image_id = next(iter(image_ids), image)
+    taught, judged = [], []
+    for release in registry.releases():
+        splits = dict(_columns(release.path / "lineage" / "images.parquet", "image_id", "split"))
+        if image_id in splits:
+            learnt = json.loads((release.path / "lineage" / "dataset.json").read_text())["taught_on"]
+            (taught if splits[image_id] in learnt else judged).append(release)
+    if not image_ids and not taught and not judged:
+        raise NotFoundError("no manifest and no release knows this photograph", where=f"image={image}")
+    return Traces(
+        image_id=image_id,
+        uris=tuple(sorted({row.uri for row in rows if row.image_id == image_id})),
+        artifacts=tuple(_touched(image_id, store)),
+        taught=tuple(taught),
+        judged=tuple(judged),
+        reports=tuple(_reports({one.name for one in (*taught, *judged)}, outputs)),
+    )
+
+
+def forget(traces: Traces, store: Store) -> None:
+    """Removes every trace that ``find_traces`` found; done again after an interruption, it does the rest."""
+    known = store.forgotten.read_text().split() if store.forgotten.exists() else []
+    store.root.mkdir(parents=True, exist_ok=True)
+    write_atomically(store.forgotten, "".join(f"{one}\n" for one in sorted({*known, traces.image_id})).encode())
+    for artifact in traces.artifacts:
+        if artifact.kind == "ingest":
+            _keep_base(artifact, traces.image_id, store)
+        store.remove(artifact.key)
+    shutil.rmtree(store.root / "scratch", ignore_errors=True)
+    for release in (*traces.taught, *traces.judged):
+        _strip_release(release, traces.image_id)
+    for report in traces.reports:
+        report.unlink(missing_ok=True)
+
+
+def _touched(image_id: str, store: Store) -> Iterator[Artifact]:
+    """Artifacts made of the photograph: a chain from the manifests, cut where a stage's own list does not have it."""
+    touched: set[str] = set()
+    remaining = {artifact.key: artifact for artifact in store.all()}
+    grown = True
+    while grown:
+        grown = False
+        for key, artifact in list(remaining.items()):
+            inputs = artifact.ingredients.get("inputs")
+            given = {str(value).partition(":")[0] for value in inputs.values()} if isinstance(inputs, dict) else set()
+            lists = _LISTS.get(artifact.kind)
+            if lists is not None:
+                concerned = image_id in lists(store.path(key))
+            else:
+                concerned = bool(given & touched)
+            if concerned:
+                touched.add(artifact.digest)
+                del remaining[key]
+                grown = True
+                yield artifact
+
+
+def _columns(path: Path, *names: str) -> Iterator[tuple[str, ...]]:
+    table = pq.read_table(path, columns=list(names))
+    return zip(*(table[name].to_pylist() for name in names), strict=True)
+
+
+def _ids(file: str) -> Callable[[Path], set[str]]:
+    return lambda folder: {image_id for (image_id,) in _columns(folder / file, "image_id")}
+
+
+# Kinds that list their photographs; every other kind is made of the photographs of its inputs.
+_LISTS: Mapping[str, Callable[[Path], set[str]]] = {
+    "ingest": _ids(MANIFEST_FILE),
+    "select": _ids("examples.parquet"),
+    "evaluate": _ids("predictions.parquet"),
+    "bundle": _ids("lineage/images.parquet"),
+}
+
+
+def _keep_base(manifest: Artifact, image_id: str, store: Store) -> None:
+    """Where this was a family's last manifest, the same less one row takes its place, so that no split moves."""
+    families = store.families_of(manifest.key)
+    if not families:
+        return
+    old = store.path(manifest.key)
+    rows = [row for row in read_manifest(old / MANIFEST_FILE) if row.image_id != image_id]
+    made_of = manifest.ingredients | {"inputs": {"without a forgotten photograph": manifest.digest}}
+    key = key_of(made_of)
+    with store.lock(key), store.building(key) as folder:
+        write_manifest(rows, folder / MANIFEST_FILE)
+        write_quarantine([], folder / "quarantine.parquet")
+        shutil.copyfile(old / TAXONOMY_FILE, folder / TAXONOMY_FILE)
+        write_header(header_of(rows, [], read_header(old / HEADER_FILE).qa), folder / HEADER_FILE)
+        if store.find(key) is None:
+            store.publish(
+                folder, key=key, kind="ingest", stage="ingest", made_of=made_of,
+                seconds=manifest.seconds, num_images=manifest.num_images,
+            )  # fmt: skip
+    for family in families:
+        store.set_head(family, "ingest", key)
+
+
+def _strip_release(release: Release, image_id: str) -> None:
+    answers = release.path / "golden" / "answers.json"
+    kept = []
+    for answer in json.loads(answers.read_text()):
+        if image_id.startswith(Path(answer["file"]).stem):
+            (release.path / "golden" / answer["file"]).unlink(missing_ok=True)
+        else:
+            kept.append(answer)
+    write_atomically(answers, json.dumps(kept, indent=1).encode())
+    shutil.rmtree(release.path / "report", ignore_errors=True)  # its galleries may show the photograph
+
+
+def _reports(releases: set[str], outputs: Path) -> Iterator[Path]:
+    """Pages of runs that ended in one of these releases."""
+    for summary in outputs.glob("*/*/summary.json"):
+        if json.loads(summary.read_text()).get("release", {}).get("name") in releases:
+            yield from (page for page in (summary.with_name("report.html"), summary.with_name("qa.html")) if page.exists())

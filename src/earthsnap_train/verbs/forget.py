@@ -1,0 +1,31 @@
+"""``forget``: removes a photograph everywhere, and names the releases that learnt from it."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from earthsnap_train.pipeline.forget import find_traces, forget
+from earthsnap_train.pipeline.store import Store
+from earthsnap_train.release.registry import Registry
+from earthsnap_train.spec.job import Forget
+from earthsnap_train.spec.run import RunSpec
+
+
+def run(spec: RunSpec) -> tuple[int, None]:
+    job = spec.job
+    assert isinstance(job, Forget)
+    store = Store(Path(spec.paths.store))
+    traces = find_traces(job.image, store, Registry(Path(spec.paths.registry)), Path(spec.paths.outputs))
+    if not job.dry_run:
+        forget(traces, store)
+    console = Console(highlight=False, soft_wrap=True)
+    verb = "would be removed" if job.dry_run else "removed"
+    console.print(f"photograph {traces.image_id}", markup=False)
+    console.print(f"  {len(traces.artifacts)} artifacts and {len(traces.reports)} pages {verb}; the next run makes them anew without it")
+    for release in traces.taught:
+        console.print(f"  {release.name} was taught with it ({release.state}); reject or replace it if its weights must go too", markup=False)
+    for release in traces.judged:
+        console.print(f"  {release.name} was judged on it, not taught", markup=False)
+    for uri in traces.uris:
+        console.print(f"  your own file {uri} is left to you; it will not be read into a manifest again", markup=False)
+    return 0, None
