@@ -62,12 +62,13 @@ def run(spec: RunSpec, folder: Path, launch: Launcher, store: Store, registry: R
     keep_grouping(spec, prepared)
     _write_declaration(spec, prepared, folder)
     data_stages = [stage.name for stage in prepared.plan.stages if stage.kind in ("draw", "ingest")]
-    outcomes = dict(launch(prepared.plan, store, prepared.places, only=data_stages))
-    data_stage_outcomes = dict(outcomes)
-    prepared = prepare(spec, store)  # again: now it is known what QA let through
-    _write_declaration(spec, prepared, folder)
-    outcomes |= launch(prepared.plan, store, prepared.places)
-    outcomes |= data_stage_outcomes  # the second pass found them in the store; the first knows whether they ran
+    first: Mapping[str, StageOutcome] = {}
+    if any(prepared.states[name].status != "cached" for name in data_stages):
+        first = launch(prepared.plan, store, prepared.places, only=data_stages)
+        prepared = prepare(spec, store)  # again: only now is it known what QA let through
+        _write_declaration(spec, prepared, folder)
+    # The second launch finds the first's artifacts in the store; only the first knows that they ran.
+    outcomes = {**launch(prepared.plan, store, prepared.places), **first}
     return _finish(spec, folder, prepared.plan, outcomes, store, registry, started)
 
 

@@ -20,7 +20,8 @@ def run(spec: RunSpec) -> tuple[int, None]:
         return 0, None
     console = Console(highlight=False)
     for finding in prepared.survey.findings:
-        console.print(str(finding), markup=False, style="yellow" if finding.severity != "info" else "dim")
+        if finding.severity != "info":
+            console.print(str(finding), markup=False, style="yellow")
     for note in prepared.survey.decision.notes:
         console.print(note, markup=False, style="yellow")
     console.print(_table(prepared))
