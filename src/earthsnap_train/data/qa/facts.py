@@ -157,7 +157,7 @@ def _broken_at_row(grey: Image.Image, data: bytes) -> int | None:
     libjpeg does not tell: it goes on, with everything that follows shifted or grey.
     """
     values = np.asarray(grey).astype(np.int16)
-    steps = np.abs(values[1:] - values[:-1]).sum(axis=1, dtype=np.int32) / grey.width
+    steps = np.abs(values[1:] - values[:-1]).astype(np.float32).sum(axis=1) / grey.width
     starts = np.arange(8, len(values) - 8, 8)
     if not starts.size:
         return None
@@ -193,6 +193,7 @@ def _pixel_facts(grey: Image.Image) -> dict[str, Any]:
 def _mean_and_deviation(values: npt.NDArray[np.int16]) -> tuple[float, float]:
     if not values.size:
         return 0.0, 0.0
-    mean = int(values.sum(dtype=np.int64)) / values.size
-    squares = int(np.square(values, dtype=np.int32).sum(dtype=np.int64)) / values.size
-    return mean, math.sqrt(max(0.0, squares - mean * mean))
+    # Sums of whole numbers below 2**53 are exact in any order. Not by BLAS, whose threads would fight those of others.
+    flat = values.ravel().astype(np.float64)
+    mean = float(flat.sum()) / flat.size
+    return mean, math.sqrt(max(0.0, float(np.einsum("i,i->", flat, flat)) / flat.size - mean * mean))
