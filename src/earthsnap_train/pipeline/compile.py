@@ -94,7 +94,9 @@ class _Compiler:
             places = {"root", "table", "species_table", "mirror", "bucket", "prefix", "region", "endpoint_url"}
             described = {k: ("" if k in places else v) for k, v in source.model_dump(mode="json").items()}
         inputs |= {
-            name: f"@{name}" for name in ("table", "species_table", "reviews", "forgotten", "base") if name in self.found.externals
+            name: f"@{name}"
+            for name in ("table", "species_table", "reviews", "forgotten", "base")
+            if name in self.found.externals
         }
         settings: Json = {
             "source": described,

@@ -48,11 +48,15 @@ def find_traces(image: str, store: Store, registry: Registry, outputs: Path) -> 
     rows = [row for one in manifests for row in read_manifest(store.path(one.key) / MANIFEST_FILE)]
     image_ids = {row.image_id for row in rows if image in (row.image_id, row.uri)}
     if len(image_ids) > 1:
-        raise NotFoundError(f"{len(image_ids)} photographs were called {image!r} in turn", where="image", remedy="give the image id")
+        raise NotFoundError(
+            f"{len(image_ids)} photographs were called {image!r} in turn", where="image", remedy="give the image id"
+        )
     image_id = next(iter(image_ids), image)
-    taught, judged = [], []
+    taught: list[Release] = []
+    judged: list[Release] = []
     for release in registry.releases():
-        splits = dict(_columns(release.path / "lineage" / "images.parquet", "image_id", "split"))
+        rows_of_release = _columns(release.path / "lineage" / "images.parquet", "image_id", "split")
+        splits = {one: split for one, split in rows_of_release}
         if image_id in splits:
             learnt = json.loads((release.path / "lineage" / "dataset.json").read_text())["taught_on"]
             (taught if splits[image_id] in learnt else judged).append(release)
@@ -163,4 +167,6 @@ def _reports(releases: set[str], outputs: Path) -> Iterator[Path]:
     """Pages of runs that ended in one of these releases."""
     for summary in outputs.glob("*/*/summary.json"):
         if json.loads(summary.read_text()).get("release", {}).get("name") in releases:
-            yield from (page for page in (summary.with_name("report.html"), summary.with_name("qa.html")) if page.exists())
+            yield from (
+                page for page in (summary.with_name("report.html"), summary.with_name("qa.html")) if page.exists()
+            )

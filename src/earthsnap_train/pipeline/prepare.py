@@ -1,7 +1,7 @@
 """From a declaration to a plan that knows what there is: the one way in which ``plan`` and ``train`` come to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from earthsnap_train.pipeline.compile import compile_plan
@@ -40,7 +40,31 @@ def _prepare(spec: RunSpec, store: Store, dropped: tuple[str, ...]) -> Prepared:
     found = survey(spec, store, without=dropped)
     plan, base = choose_base(compile_plan(spec, found), store)
     places = dict(found.places) | ({"base": base} if base else {})
-    return Prepared(survey=found, plan=plan, places=places, states=resolve(plan, store), dropped=dropped)
+    states = resolve(plan, store)
+    if states["ingest"].status == "will run" and (news := _news(found, plan.family, store)):
+        states["ingest"] = replace(states["ingest"], reason=news)
+    return Prepared(survey=found, plan=plan, places=places, states=states, dropped=dropped)
+
+
+def _news(found: Survey, family: str, store: Store) -> str:
+    """What a person changed since the last manifest, where it is about photographs and species; else nothing."""
+    last = store.head(family, "ingest")
+    facts = store.path(last.key) / "notes" / "facts.parquet" if last else None
+    if facts is None or not facts.is_file() or not found.image_ids:
+        return ""
+    import pyarrow.parquet as pq
+
+    known = set(pq.read_table(facts, columns=["sha256"])["sha256"].to_pylist())
+    parts = []
+    if new := len(found.image_ids - known):
+        parts.append(f"{new:,} new or changed photographs")
+    if gone := len(known - found.image_ids):
+        parts.append(f"{gone:,} gone")
+    if found.decision.appended and not found.decision.is_new:
+        group_of = found.decision.grouping.group_of
+        groups = dict.fromkeys(group_of[species] for species in found.decision.appended)
+        parts.append(f"{len(found.decision.appended)} new species in {', '.join(groups)}")
+    return ", ".join(parts)
 
 
 def _dropped(prepared: Prepared, manifest: Path) -> tuple[str, ...]:

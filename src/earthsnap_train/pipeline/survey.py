@@ -29,7 +29,10 @@ from earthsnap_train.taxonomy.tree import Taxonomy
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """``externals``: name -> content digest; ``places``: name -> where it lies here. ``images_of``: species -> listed files."""
+    """``externals``: name -> content digest; ``places``: name -> where it lies here. ``images_of``: species -> listed files.
+
+    ``image_ids``: of the listed files; empty where they are still to be drawn.
+    """
 
     taxonomy: Taxonomy
     decision: GroupingDecision
@@ -37,12 +40,14 @@ class Survey:
     externals: Mapping[str, str]
     places: Mapping[str, Path]
     images_of: Mapping[str, int]
+    image_ids: frozenset[str]
 
 
 def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Survey:
     """``without``: species that QA left out. Raises DataError, TaxonomyError or ConfigError for what cannot be used."""
     externals: dict[str, str] = {}
     places: dict[str, Path] = {}
+    image_ids: frozenset[str] = frozenset()
     source = spec.dataset.source
     if isinstance(source, SyntheticFlora):
         rows = [
@@ -50,7 +55,7 @@ def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Sur
             for p in catalogue(source)
         ]  # fmt: skip
     else:
-        rows = _outside(spec, store, externals, places)
+        rows, image_ids = _outside(spec, store, externals, places)
     _weights(spec, store, externals, places)
     if store.forgotten.exists():
         _file("forgotten", str(store.forgotten), "paths.store", externals, places)
@@ -76,10 +81,13 @@ def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Sur
         externals=externals,
         places=places,
         images_of=Counter(ids[row.species] for row in rows),
+        image_ids=image_ids,
     )
 
 
-def _outside(spec: RunSpec, store: Store, externals: dict[str, str], places: dict[str, Path]) -> list[Row]:
+def _outside(
+    spec: RunSpec, store: Store, externals: dict[str, str], places: dict[str, Path]
+) -> tuple[list[Row], frozenset[str]]:
     source = spec.dataset.source
     assert not isinstance(source, SyntheticFlora)
     if isinstance(source, S3Source):
@@ -104,7 +112,7 @@ def _outside(spec: RunSpec, store: Store, externals: dict[str, str], places: dic
     externals["photographs"] = digest_of(
         {"files": hashes, "findings": described, "versions": dict(listing.version_ids)}
     )
-    return list(listing.rows)
+    return list(listing.rows), frozenset(hashes.values())
 
 
 def _weights(spec: RunSpec, store: Store, externals: dict[str, str], places: dict[str, Path]) -> None:

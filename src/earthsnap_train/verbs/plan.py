@@ -51,7 +51,7 @@ def _table(prepared: Prepared) -> Table:
     for stage in prepared.plan.stages:
         state = prepared.states[stage.name]
         family = stage.name.split("/")[0] if "/" in stage.name else stage.name
-        shown = "cached" if state.status == "cached" else "will run"
+        shown: str = state.status
         lines[family, shown, state.reason].append(stage.name)
     for (family, shown, reason), names in lines.items():
         stages = [prepared.plan.stage(name) for name in names]
