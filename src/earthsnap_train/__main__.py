@@ -6,6 +6,7 @@ before Hydra sees it and becomes ``job=VERB``; an option of that verb may be giv
 """
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -20,8 +21,18 @@ if TYPE_CHECKING:
 
 VERBS = {get_args(kind.model_fields["verb"].annotation)[0]: kind for kind in get_args(get_args(Job)[0])}
 FLAGS = {"--json": "json=true", "--traceback": "traceback=true"}
+# Hydra's own flags, by whether a value follows.
+SWITCHES = (
+    "--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m", "--shell-completion", "-sc",
+)  # fmt: skip
+VALUED = (
+    "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
+    "--experimental-rerun", "--info", "-i",
+)  # fmt: skip
 # Verbs that are about this place rather than about one declaration need no family's name.
 NAMELESS = ("status", "doctor", "schema", "gc", "predict")
+# Parts of a declaration that are open to new keys: there no override needs Hydra's ``+``.
+OPEN = ("nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups", "dataset.source.columns.ranks")
 
 
 def main() -> None:
@@ -30,6 +41,11 @@ def main() -> None:
 
 
 def run_command(arguments: Sequence[str]) -> int:
+    if "--version" in arguments:
+        from earthsnap_train import __version__
+
+        print(f"earthsnap_train {__version__}")  # noqa: T201
+        return 0
     try:
         overrides = translate(arguments)
     except EarthsnapError as error:
@@ -37,9 +53,7 @@ def run_command(arguments: Sequence[str]) -> int:
     # Hydra then raises its errors instead of printing them, so that they can be told as all others are.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     import hydra
-    from hydra.errors import HydraException
     from omegaconf import DictConfig
-    from omegaconf.errors import OmegaConfBaseException
 
     codes: list[int] = []
 
@@ -49,12 +63,13 @@ def run_command(arguments: Sequence[str]) -> int:
         codes.append(code)
         return result
 
-    show = "traceback=true" in overrides
     sys.argv[1:] = overrides
     try:
         task()
-    except (HydraException, OmegaConfBaseException) as error:
-        if show:
+    except SystemExit as leaving:  # --help, and what argparse refuses
+        return leaving.code if isinstance(leaving.code, int) else 2
+    except Exception as error:  # Hydra's own: ``_perform`` tells of all others
+        if "traceback=true" in overrides:
             traceback.print_exc()
         return _tell(_from_hydra(error, overrides), show=False)
     return max(codes, default=0)
@@ -67,58 +82,98 @@ def conf_folder() -> Path:
     return checkout if (checkout / "config.yaml").is_file() else package / "conf"
 
 
+# ---- argv
+
+
 def translate(arguments: Sequence[str]) -> list[str]:
-    """Our command line in Hydra's words. Raises ConfigError for an unknown verb."""
-    verb, rest = "train", list(arguments)
-    if rest and not rest[0].startswith(("-", "+", "~")) and "=" not in rest[0]:
-        verb = rest.pop(0)
-        if verb not in VERBS:
-            near = did_you_mean(verb, VERBS)
-            raise ConfigError(
-                f"unknown verb {verb!r}", allowed=", ".join(VERBS), remedy=near or "earthsnap --help explains them"
-            )
+    """Our command line in Hydra's words: flags, then overrides. Raises ConfigError for an unknown verb or flag."""
+    flags, words = _apart(arguments)
+    bare = [word for word in words if "=" not in word and not word.startswith(("+", "~"))]
+    verb = bare[0] if bare else "train"
+    if verb not in VERBS:
+        raise _no_verb(verb)
+    if bare:
+        words.remove(verb)
     options = set(VERBS[verb].model_fields) - {"verb"}
     overrides: list[str] = [f"job={verb}"] if verb != "train" else []
     photos: list[str] = []
-    takes_value = False
-    for argument in rest:
-        key, _, value = argument.partition("=")
-        if takes_value or argument.startswith("-"):
-            takes_value = argument in (
-                "--config-dir",
-                "-cd",
-                "--config-path",
-                "-cp",
-                "--config-name",
-                "-cn",
-                "--package",
-                "-p",
-                "--cfg",
-                "-c",
-                "--info",
-                "-i",
-            )
-            overrides.append(FLAGS.get(argument, argument))
-        elif verb == "predict" and (not value or Path(argument).exists()):
-            photos.append(argument)
+    for word in words:
+        key = word.partition("=")[0]
+        if verb == "predict" and (word in bare or Path(word).exists()):
+            photos.append(word)
+        elif word in bare:
+            raise _no_verb(word)
         elif key == "experiment":
-            overrides.append(f"+{argument}")
+            overrides.append(f"+{word}")
         elif key in options:
-            overrides.append(f"job.{argument}")
+            overrides.append(f"job.{word}")
         else:
-            overrides.append(argument)
+            overrides.append(_opened(word))
     if photos:
-        quoted = ",".join("'" + photo.replace("\\", "\\\\").replace("'", "\\'") + "'" for photo in photos)
-        overrides.append(f"job.photos=[{quoted}]")
+        overrides.append(f"job.photos=[{','.join(map(_quoted, photos))}]")
     named = any(o.lstrip("+").startswith(("name=", "experiment=")) for o in overrides)
     if verb in NAMELESS and not named:
         overrides.append("name=any")
-    return overrides
+    return flags + overrides
+
+
+def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(flags with their values, all else): argparse takes overrides only where they stand together."""
+    flags: list[str] = []
+    words: list[str] = []
+    left = list(arguments)
+    while left:
+        argument = left.pop(0)
+        name = argument.partition("=")[0]
+        if argument in FLAGS:
+            words.append(FLAGS[argument])
+        elif not argument.startswith("-"):
+            words.append(argument)
+        elif argument in SWITCHES or name in VALUED:
+            flags.append(argument)
+            if argument in VALUED and left:
+                flags.append(left.pop(0))
+        else:
+            known = [flag for flag in (*FLAGS, *SWITCHES, *VALUED) if flag.startswith("--")]
+            raise ConfigError(f"no such flag: {name!r}", allowed=", ".join(known), remedy=did_you_mean(name, known))
+    return flags, words
+
+
+def _no_verb(word: str) -> ConfigError:
+    return ConfigError(
+        f"{word!r} is no verb, and all else has the form KEY=VALUE",
+        allowed=", ".join(VERBS),
+        remedy=did_you_mean(word, VERBS) or "earthsnap --help explains them",
+    )
+
+
+def _opened(override: str) -> str:
+    """An override of a part that is open to new keys, so that nobody has to know which of them are there already."""
+    key, sign, value = override.partition("=")
+    part = next((one for one in OPEN if key.startswith(f"{one}.")), None)
+    if part is None or not sign:
+        return override
+    if "/" not in key:
+        return f"++{override}"
+    for name in reversed(key.removeprefix(f"{part}.").split(".")):  # Hydra's keys know no slash, the keys of a dict do
+        value = f"{{{name}: {value}}}"
+    return f"++{part}={value}"
+
+
+def _quoted(text: str) -> str:
+    """A file's name as Hydra and OmegaConf read it back, whatever is in it."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    plain = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
+    return QuotedString(text=plain, quote=Quote.single).with_quotes()
+
+
+# ---- the door
 
 
 def _perform(composed: Any) -> tuple[int, Any]:
     """(exit code, result); tells every error itself, so that one job of a sweep never hides another's."""
-    show = bool(composed.get("traceback", False))
+    show = composed.get("traceback") is True
     try:
         spec = through_the_door(composed)
         from earthsnap_train import verbs
@@ -146,65 +201,61 @@ def _perform(composed: Any) -> tuple[int, Any]:
 def through_the_door(composed: Any) -> "RunSpec":
     """DictConfig -> RunSpec. Raises ConfigError with the dotted key, what came, and the nearest name."""
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     from earthsnap_train.spec.validate import validate
 
-    missing = sorted(OmegaConf.missing_keys(composed))
+    try:
+        missing = sorted(OmegaConf.missing_keys(composed))
+        plain = {} if missing else OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        said = str(error.msg or error).splitlines()[0]
+        raise ConfigError(said, where=error.full_key or "", remedy="--cfg job shows the whole config") from error
     if missing:
+        instead = ", or an experiment: +experiment=plants" if missing[0].startswith(("name", "dataset.")) else ""
         raise ConfigError(
             "no value was given",
             where=missing[0],
             allowed=_comment_of(missing[0]),
-            remedy=f"add {_as_typed(missing[0])}=..., or an experiment: +experiment=plants",
+            remedy=f"add {missing[0].removeprefix('job.')}=...{instead}",
         )
-    plain = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(plain, dict)
     return validate(plain)  # type: ignore[arg-type]
 
 
-def _as_typed(key: str) -> str:
-    return key.removeprefix("job.")
-
-
 def _comment_of(key: str) -> str:
-    return "a lower-case name for the family of models, such as name=plants" if key == "name" else ""
+    """What the comment beside a value that must be given says of it."""
+    folder, _, leaf = key.replace(".", "/").rpartition("/")
+    files = [conf_folder() / "config.yaml", *sorted((conf_folder() / folder.split("/")[0]).glob("*.yaml"))]
+    for file in files:
+        if found := re.search(rf"^\s*{leaf}: *\?\?\? +# *(.+)$", file.read_text(), re.MULTILINE):
+            return found[1].strip()
+    return ""
 
 
 def _from_hydra(error: Exception, overrides: Sequence[str]) -> ConfigError:
     """Hydra's and OmegaConf's errors in our words: the nearest name instead of the advice to add a key that is not read."""
-    from earthsnap_train.spec.validate import known_keys
+    from hydra.errors import MissingConfigException, OverrideParseException
 
-    text = str(error).strip()
-    first = text.splitlines()[0]
+    from earthsnap_train.spec.validate import no_such_key
+
+    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, OverrideParseException):
+        what = "cannot be read as KEY=VALUE"
+        return ConfigError(what, where=error.override, remedy="put the value in quotes: 'key=\"a value\"'")
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        group, _, chosen = error.missing_cfg_file.rpartition("/")
+        choices = sorted(set(error.options or ()) - {"base"})
+        what = f"there is no {group} called {chosen!r}" if group else f"there is no config called {chosen!r}"
+        return ConfigError(what, where=group, allowed=", ".join(choices), remedy=did_you_mean(chosen, choices))
     for override in overrides:
-        key = override.lstrip("+~").partition("=")[0]
-        mentioned = f"'{key}'" in text or f"key: {key}" in text or key in first
-        if "=" in override and mentioned and key and key.split(".")[0] not in ("hydra",):
-            group = conf_folder() / key.lstrip("/")
-            if group.is_dir():
-                choices = sorted(path.stem for path in group.glob("*.yaml") if path.stem != "base")
-                chosen = override.partition("=")[2]
-                return ConfigError(
-                    f"there is no {key} called {chosen!r}",
-                    where=key,
-                    allowed=", ".join(choices),
-                    remedy=did_you_mean(chosen, choices),
-                )
-            if "Could not override" in first or "not in struct" in text or "Key" in text:
-                known = known_keys()
-                return ConfigError(
-                    "no such key",
-                    where=key,
-                    allowed="see the config: --cfg job",
-                    remedy=did_you_mean(key, known) or _by_leaf(key, known),
-                )
-    return ConfigError(first, remedy="--help shows the choices, --cfg job the whole config")
-
-
-def _by_leaf(key: str, known: Sequence[str]) -> str:
-    leaf = key.rsplit(".", 1)[-1]
-    same = [one for one in known if one.rsplit(".", 1)[-1] == leaf]
-    return f"Did you mean {same[0]!r}?" if same else ""
+        key, sign, _ = override.partition("=")
+        bare = key.lstrip("+~")
+        if key == f"+{bare}" and f"values for {bare}." in said:
+            return ConfigError("this is chosen already", where=bare, remedy=f"without the +: {override[1:]}")
+        if sign and f"'{bare}'" in said and not bare.startswith("hydra."):
+            return no_such_key(bare)
+    return ConfigError(said, remedy="--help shows the choices, --cfg job the whole config")
 
 
 def _tell(error: EarthsnapError, *, show: bool) -> int:

@@ -13,6 +13,7 @@ from earthsnap_train.spec.architecture import ParentChild
 from earthsnap_train.spec.dataset import SyntheticFlora, TableSource
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.spec.training import Teaching, Training
+from earthsnap_train.spec.validate import in_our_words
 
 Json = dict[str, JsonValue]
 SPLITS: Mapping[str, list[JsonValue]] = {
@@ -336,19 +337,13 @@ class _Compiler:
         try:
             return Training.model_validate(merged).teaching()
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            near = did_you_mean(key, Training.model_fields)
-            raise ConfigError(
-                f"{first['msg']} (got {first.get('input')!r})",
-                where=f"nodes.{node}.{key}",
-                allowed="a field of training",
-                remedy=near,
-            ) from error
+            key = str(error.errors()[0]["loc"][0])
+            given = next((n for n in (node, "child") if key in self.spec.nodes.get(n, {})), node)
+            raise in_our_words(error, Training, f"nodes.{given}.") from None
 
     def _check_overrides(self) -> None:
         for name in self.spec.nodes:
-            if name not in (known := ["parent", "child", "flat", *self.nodes]):
+            if name not in (known := list(dict.fromkeys(["parent", "child", "flat", *self.nodes]))):
                 raise ConfigError(
                     f"no node is called {name!r}",
                     where=f"nodes.{name}",
