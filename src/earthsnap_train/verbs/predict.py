@@ -10,7 +10,7 @@ from rich.table import Table
 from earthsnap_train.data.image_file import ImageRefused
 from earthsnap_train.data.preprocess import prepare_file
 from earthsnap_train.data.scan import is_photograph
-from earthsnap_train.errors import ConfigError, NotFoundError
+from earthsnap_train.errors import ConfigError, NotFoundError, did_you_mean
 from earthsnap_train.release.load import Opened, open_release
 from earthsnap_train.release.registry import Registry, Release
 from earthsnap_train.spec.job import Predict
@@ -43,12 +43,18 @@ def _files(given: Sequence[str]) -> Iterator[Path]:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.is_file() and is_photograph(p.name))
             if not inside:
-                raise NotFoundError("the folder holds no photograph", where=str(path))
+                raise NotFoundError(
+                    "the folder holds no photograph",
+                    where=str(path),
+                    remedy="name a photograph, or a folder that holds some",
+                )
             yield from inside
         elif path.is_file():
             yield path
         else:
-            raise NotFoundError("there is no such file or folder", where=str(path))
+            beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+            remedy = did_you_mean(path.name, beside) or "check the path; it starts from the current folder"
+            raise NotFoundError("there is no such file or folder", where=str(path), remedy=remedy)
 
 
 def _release(registry: Registry, wanted: str | None, family: str) -> Release:
