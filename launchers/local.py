@@ -24,7 +24,7 @@ from earthsnap_train.pipeline.plan import Plan, Stage, split_reference
 from earthsnap_train.pipeline.resolve import explain, key_of, stage_ingredients
 from earthsnap_train.pipeline.stages import KINDS, function
 from earthsnap_train.pipeline.store import Artifact, Store
-from earthsnap_train.processes import pool
+from earthsnap_train.processes import pool, usable_cores
 from earthsnap_train.spec.launcher import Local
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -84,7 +84,7 @@ class _Task:
 class _Run:
     def __init__(self, plan: Plan, settings: Local, store: Store, places: Mapping[str, Path], listen: Listener) -> None:
         self.plan, self.settings, self.store, self.places, self.listen = plan, settings, store, places, listen
-        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.cores = usable_cores()
         self.slots = settings.stages or max(1, self.cores // settings.threads)
         self.gpus = _gpu_groups(settings)
         self.outcomes: dict[str, Outcome] = {}
@@ -155,7 +155,7 @@ class _Run:
         return True
 
     def _finish(self, future: "Future[Artifact]") -> BaseException | None:
-        stage, key, resources = self.running.pop(future)
+        stage, _, resources = self.running.pop(future)
         if resources.devices:
             self.gpus.append(resources.devices)
         try:

@@ -9,6 +9,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on; a container's share rather than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def pool(workers: int, prepare: Callable[..., None] | None = None, *arguments: object) -> ProcessPoolExecutor:
     """Fresh processes that end with their parent, even one that was killed. ``prepare(*arguments)`` runs first in each."""
     return ProcessPoolExecutor(

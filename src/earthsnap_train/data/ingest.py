@@ -63,7 +63,8 @@ class Settings(SpecModel):
 
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
     """Inputs: ``photographs`` (a folder), and where there are such ``table``, ``species_table``, ``reviews``,
-    ``forgotten`` (image ids, one a line) and ``base``: an earlier artifact of this stage, whose photographs keep their split."""
+    ``forgotten`` (image ids, one a line) and ``base``: an earlier artifact of this stage: its
+    photographs keep their split."""
     s = Settings.model_validate(settings)
     root = inputs["photographs"]
     listing = limited(list_source(s.source, root, inputs.get("table"), inputs.get("species_table")), s.limit)

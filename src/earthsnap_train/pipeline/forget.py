@@ -55,8 +55,8 @@ def find_traces(image: str, store: Store, registry: Registry, outputs: Path) -> 
     taught: list[Release] = []
     judged: list[Release] = []
     for release in registry.releases():
-        rows_of_release = _columns(release.path / "lineage" / "images.parquet", "image_id", "split")
-        splits = {one: split for one, split in rows_of_release}
+        table = pq.read_table(release.path / "lineage" / "images.parquet")
+        splits = dict(zip(table["image_id"].to_pylist(), table["split"].to_pylist(), strict=True))
         if image_id in splits:
             learnt = json.loads((release.path / "lineage" / "dataset.json").read_text())["taught_on"]
             (taught if splits[image_id] in learnt else judged).append(release)
@@ -99,10 +99,7 @@ def _touched(image_id: str, store: Store) -> Iterator[Artifact]:
             inputs = artifact.ingredients.get("inputs")
             given = {str(value).partition(":")[0] for value in inputs.values()} if isinstance(inputs, dict) else set()
             lists = _LISTS.get(artifact.kind)
-            if lists is not None:
-                concerned = image_id in lists(store.path(key))
-            else:
-                concerned = bool(given & touched)
+            concerned = image_id in lists(store.path(key)) if lists is not None else bool(given & touched)
             if concerned:
                 touched.add(artifact.digest)
                 del remaining[key]
@@ -110,13 +107,8 @@ def _touched(image_id: str, store: Store) -> Iterator[Artifact]:
                 yield artifact
 
 
-def _columns(path: Path, *names: str) -> Iterator[tuple[str, ...]]:
-    table = pq.read_table(path, columns=list(names))
-    return zip(*(table[name].to_pylist() for name in names), strict=True)
-
-
 def _ids(file: str) -> Callable[[Path], set[str]]:
-    return lambda folder: {image_id for (image_id,) in _columns(folder / file, "image_id")}
+    return lambda folder: set(pq.read_table(folder / file, columns=["image_id"])["image_id"].to_pylist())
 
 
 # Kinds that list their photographs; every other kind is made of the photographs of its inputs.

@@ -189,7 +189,7 @@ def _finish(
 
 
 def release_digest(bundle: Path) -> str:
-    """What a release is: models, classes, taxonomy, grouping, routing, calibration and preprocessing; nothing of when or where."""
+    """What a release is: models, classes, taxonomy, grouping, routing, calibration and preprocessing; not when or where."""
     import hashlib
 
     family = json.loads((bundle / "family.json").read_bytes())

@@ -51,9 +51,15 @@ def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Sur
     source = spec.dataset.source
     if isinstance(source, SyntheticFlora):
         rows = [
-            Row(path=p.path, species=p.species_id, scientific_name=p.scientific_name, common_name=p.common_name, ranks=dict(p.ranks))
+            Row(
+                path=p.path,
+                species=p.species_id,
+                scientific_name=p.scientific_name,
+                common_name=p.common_name,
+                ranks=dict(p.ranks),
+            )
             for p in catalogue(source)
-        ]  # fmt: skip
+        ]
     else:
         rows, image_ids = _outside(spec, store, externals, places)
     _weights(spec, store, externals, places)

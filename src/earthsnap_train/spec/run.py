@@ -29,7 +29,7 @@ class Paths(SpecModel):
 
 
 class RunSpec(SpecModel):
-    """A declaration. ``name`` is the family's; ``nodes`` overrides training for ``parent``, ``child``, ``child/x``, ``flat``."""
+    """A declaration. ``name``: the family's. ``nodes``: training overrides of ``parent``, ``child``, ``child/x``, ``flat``."""
 
     name: FamilyName
     seed: Annotated[int, Field(ge=0)]

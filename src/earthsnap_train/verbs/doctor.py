@@ -1,7 +1,6 @@
 """``doctor``: what this machine has, what is missing, and how to get it."""
 
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
+from earthsnap_train.processes import usable_cores
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking import key_is_there
 
@@ -82,7 +82,7 @@ def _checks(spec: RunSpec) -> Iterator[Check]:
     yield Check(
         name="processor",
         state="ok",
-        found=f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores, {platform.machine()}",
+        found=f"{usable_cores()} cores, {platform.machine()}",
     )
     yield _memory()
     yield _gpu()

@@ -19,16 +19,13 @@ def run(spec: RunSpec) -> tuple[int, None]:
     if not job.dry_run:
         forget(traces, store)
     console = Console(highlight=False, soft_wrap=True)
-    verb = "would be removed" if job.dry_run else "removed"
+    removed = "would be removed" if job.dry_run else "removed"
+    made = f"{len(traces.artifacts)} artifacts and {len(traces.reports)} pages"
     console.print(f"photograph {traces.image_id}", markup=False)
-    console.print(
-        f"  {len(traces.artifacts)} artifacts and {len(traces.reports)} pages {verb}; the next run makes them anew without it"
-    )
+    console.print(f"  {made} {removed}; the next run makes them anew without it", markup=False)
     for release in traces.taught:
-        console.print(
-            f"  {release.name} was taught with it ({release.state}); reject or replace it if its weights must go too",
-            markup=False,
-        )
+        advice = "reject or replace it if its weights must go too"
+        console.print(f"  {release.name} was taught with it ({release.state}); {advice}", markup=False)
     for release in traces.judged:
         console.print(f"  {release.name} was judged on it, not taught", markup=False)
     for uri in traces.uris:

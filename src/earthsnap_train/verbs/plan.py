@@ -74,4 +74,5 @@ def _total(prepared: Prepared) -> str:
     work = f"about {duration(sum(known))} of work" if known else "how long is not known before the first run"
     if known and len(known) < len(waiting):
         work += f", and {len(waiting) - len(known)} stages that never ran before"
-    return f"{len(waiting)} of {len(prepared.states)} stages to run at most, {work}. A stage whose inputs come out the same is left out."
+    stages = f"{len(waiting)} of {len(prepared.states)} stages to run at most"
+    return f"{stages}, {work}. A stage whose inputs come out the same is left out."

@@ -106,7 +106,11 @@ def _table(answers: Sequence[dict[str, object]]) -> Table:
         assert isinstance(species, list)
         for place, one in enumerate(species):
             table.add_row(
-                str(answer["photograph"]) if place == 0 else "", f"[italic]{one['scientific_name']}[/]", one["common_name"] or "",
-                one["group"], f"{100 * one['probability']:.1f} %", style="" if place == 0 else "dim",
-            )  # fmt: skip
+                str(answer["photograph"]) if place == 0 else "",
+                f"[italic]{one['scientific_name']}[/]",
+                one["common_name"] or "",
+                one["group"],
+                f"{100 * one['probability']:.1f} %",
+                style="" if place == 0 else "dim",
+            )
     return table

@@ -6,8 +6,7 @@ import io
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from pathlib import Path
 
 from PIL import Image
@@ -16,6 +15,7 @@ from earthsnap_train.context import Context
 from earthsnap_train.data.flora.faults import Shot, Treatment, shots
 from earthsnap_train.data.flora.photograph import photograph
 from earthsnap_train.data.flora.species import species_of
+from earthsnap_train.processes import pool
 from earthsnap_train.spec.dataset import SyntheticFlora
 
 _SHOTS_PER_TASK = 24
@@ -50,12 +50,12 @@ def _draw_all(flora: SyntheticFlora, missing: Sequence[Shot], folder: Path, work
             yield _draw(flora, task, folder)
         return
     processes = min(workers, len(tasks))
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_keep_memory) as pool:
+    with pool(processes, _keep_memory) as workers_at_it:
         try:
-            for finished in as_completed([pool.submit(_draw, flora, task, folder) for task in tasks]):
+            for finished in as_completed([workers_at_it.submit(_draw, flora, task, folder) for task in tasks]):
                 yield finished.result()
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            workers_at_it.shutdown(cancel_futures=True)
             raise
 
 
