@@ -34,7 +34,7 @@ _JPEG_NOISE = b"\xa5\x3c" * 64
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-class ImageRefused(DataError):  # noqa: N818  # it is the photograph that is refused
+class ImageRefused(DataError):  # it is the photograph that is refused
     """These bytes cannot be used as a photograph.
 
     ``code``: ``empty_file``, ``not_an_image``, ``unsupported_format``, ``too_many_pixels``, ``truncated``,

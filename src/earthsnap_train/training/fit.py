@@ -2,21 +2,32 @@
 
 import contextlib
 import logging
-import time
+import pickle
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from earthsnap_train.context import Events, Resources
+from earthsnap_train.errors import ConfigError
+from earthsnap_train.training.callbacks import Best, Saver, Teller
 from earthsnap_train.training.classifier import Classifier
 
-SAY_EVERY_S = 1.0
+
+class Taught(NamedTuple):
+    """How long: ``step`` is the one whose weights were kept."""
+
+    step: int
+    steps_per_epoch: int
+
+    @property
+    def num_epochs(self) -> int:
+        return self.step // self.steps_per_epoch
 
 
 class Batches(Protocol):
@@ -32,36 +43,50 @@ class Feed(Protocol):
     steps_per_epoch: int
 
     def train(self, step: int, *, rank: int, world_size: int) -> Iterable[tuple[Tensor, Tensor]]:
-        """Every batch from ``step`` on."""
+        """Every batch from ``step`` on. Raises ConfigError where a batch cannot be divided among the ranks."""
 
     def val(self, *, rank: int, world_size: int) -> Batches:
-        """What is watched, in order; nothing at all where val is learnt from."""
+        """What is watched, in order; nothing at all where val is learnt from, else at least one batch for every rank."""
 
 
-def fit(classifier: Classifier, feed: Feed, *, scratch: Path, resources: Resources, events: Events) -> int:
-    """Teaches ``classifier`` in place and returns the step whose weights it now has.
+def fit(
+    classifier: Classifier,
+    feed: Feed,
+    *,
+    scratch: Path,
+    resources: Resources,
+    events: Events,
+    stop_at: int | None = None,
+) -> int:
+    """Teaches ``classifier.network`` in place and returns the step whose weights it now has.
 
-    All steps are one Lightning epoch, for Lightning does not resume exactly within one of several.
+    ``stop_at``: the step after which to end, though the schedule is made for more. All steps are one Lightning epoch, for
+    Lightning does not resume exactly within one of several.
     """
-    settings = classifier.settings
+    settings, num_steps = classifier.settings, classifier.num_steps
     checkpoint = scratch / "last.ckpt"
     done = _step_of(checkpoint)
-    best = _Best(scratch / "best.pt", patience=settings.early_stopping_patience)
-    callbacks: list[Callback] = [_Teller(events, settings.batch_size)]
-    if settings.ema_decay is not None:
-        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
-    callbacks += [best, _Saver(checkpoint, every_s=resources.checkpoint_every_s)]
+    feed.train(
+        done, rank=0, world_size=max(1, len(resources.devices))
+    )  # what is wrong with it is said here, not by a rank
+    callbacks: list[Callback] = [
+        Teller(events, batch_size=settings.batch_size),
+        Saver(checkpoint, every_s=resources.checkpoint_every_s),
+    ]
+    if settings.early_stopping_patience is not None:
+        callbacks.append(Best(patience=settings.early_stopping_patience))
     on_gpu = resources.accelerator == "cuda"
+    precision = _precision(settings.precision, on_gpu=on_gpu)
     with _quiet():
         trainer = pl.Trainer(
             accelerator="gpu" if on_gpu else "cpu",
             devices=list(resources.devices) if on_gpu else max(1, len(resources.devices)),
             strategy="ddp_spawn" if len(resources.devices) > 1 else "auto",
-            precision=_precision(settings.precision, on_gpu=on_gpu),
-            max_steps=classifier.num_steps,
+            precision=precision,
+            max_steps=stop_at or num_steps,
             max_epochs=1,
-            limit_train_batches=classifier.num_steps,
-            val_check_interval=min(feed.steps_per_epoch, classifier.num_steps),
+            limit_train_batches=num_steps,
+            val_check_interval=min(feed.steps_per_epoch, num_steps),
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             callbacks=callbacks,
@@ -70,10 +95,12 @@ def fit(classifier: Classifier, feed: Feed, *, scratch: Path, resources: Resourc
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        data = _Data(feed, start_step=done, num_steps=classifier.num_steps)
+        data = _Data(feed, start_step=done, num_steps=num_steps)
         # Our own checkpoint of this very run: Lightning keeps its loops' state in it, which is more than tensors.
         trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint if done else None, weights_only=False)
-    return best.restore(classifier) if best.patience is not None else int(trainer.global_step)
+    if classifier.average is not None:
+        classifier.network.load_state_dict(classifier.judged.state_dict())
+    return int(classifier.step_of_weights)
 
 
 class _Data(pl.LightningDataModule):
@@ -84,8 +111,7 @@ class _Data(pl.LightningDataModule):
         self._num_steps = num_steps
 
     def train_dataloader(self) -> Iterable[tuple[Tensor, Tensor]]:
-        ranks = self._ranks()
-        return _Counted(self._feed.train(self._start_step, **ranks), self._num_steps)
+        return _Counted(self._feed.train(self._start_step, **self._ranks()), self._num_steps)
 
     def val_dataloader(self) -> Iterable[tuple[Tensor, Tensor]]:
         batches = self._feed.val(**self._ranks())
@@ -111,105 +137,28 @@ class _Counted:
 
 
 def _step_of(checkpoint: Path) -> int:
-    """How many steps a checkpoint of this very run has behind it; an unreadable one counts as none."""
+    """How many steps a checkpoint of this very run has behind it; one that a crash of the machine spoilt counts as none."""
     try:
         return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
-    except FileNotFoundError:
+    except (OSError, EOFError, RuntimeError, KeyError, pickle.UnpicklingError):
         return 0
 
 
 def _precision(wanted: str, *, on_gpu: bool) -> Any:
     if wanted == "auto":
         return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+    if wanted == "16" and not on_gpu:
+        raise ConfigError(
+            "16-bit floats train on a GPU alone",
+            where="training.precision",
+            allowed="auto, 32 or bf16 on a CPU",
+            remedy="training.precision=auto takes what this machine has",
+        )
     return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[wanted]
 
 
-class _Saver(Callback):
-    """Puts a checkpoint beside the last one and renames it over: a killed writer leaves the old one whole."""
-
-    def __init__(self, path: Path, *, every_s: float) -> None:
-        self._path = path
-        self._every_s = every_s
-        self._saved = time.monotonic()
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
-        due = torch.tensor(time.monotonic() - self._saved >= self._every_s)
-        if trainer.global_step < trainer.max_steps and trainer.strategy.reduce_boolean_decision(bool(due), all=False):
-            temporary = self._path.with_suffix(".tmp")
-            trainer.save_checkpoint(temporary)
-            if trainer.is_global_zero:
-                temporary.replace(self._path)
-            self._saved = time.monotonic()
-
-
-class _Best(Callback):
-    """Keeps the weights of the least validation loss and stops after ``patience`` epochs without a better one."""
-
-    def __init__(self, path: Path, *, patience: int | None) -> None:
-        self._path = path
-        self.patience = patience
-        self._state = {"step": 0, "loss": float("inf"), "epochs_since": 0}
-
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self.patience is None:
-            return
-        loss = float(trainer.callback_metrics["val_loss"])
-        if loss < self._state["loss"]:
-            self._state = {"step": trainer.global_step, "loss": loss, "epochs_since": 0}
-            if trainer.is_global_zero:
-                temporary = self._path.with_suffix(".tmp")
-                torch.save({"step": trainer.global_step, "network": module.network.state_dict()}, temporary)  # type: ignore[union-attr]
-                temporary.replace(self._path)
-        else:
-            self._state["epochs_since"] += 1
-        if self._state["epochs_since"] >= self.patience:
-            trainer.should_stop = True
-
-    def restore(self, classifier: Classifier) -> int:
-        best = torch.load(self._path, map_location="cpu", weights_only=True)
-        classifier.network.load_state_dict(best["network"])
-        return int(best["step"])
-
-    def state_dict(self) -> dict[str, Any]:
-        return dict(self._state)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._state = dict(state)
-
-
-class _Teller(Callback):
-    """Tells the events how far training is and what it measures, about once a second."""
-
-    def __init__(self, events: Events, batch_size: int) -> None:
-        self._events = events
-        self._batch_size = batch_size
-        self._last = (0.0, 0)
-
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._last = (time.monotonic(), trainer.global_step)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
-        now, (before, step) = time.monotonic(), self._last
-        if (now - before < SAY_EVERY_S and trainer.global_step < trainer.max_steps) or not trainer.is_global_zero:
-            return
-        rate = (trainer.global_step - step) * self._batch_size / max(now - before, 1e-9)
-        values = {
-            "loss": float(module.last_loss),  # type: ignore[arg-type]
-            "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
-            "images_per_s": rate,
-        }
-        self._events.progress(trainer.global_step, trainer.max_steps, "steps")
-        self._events.measure(trainer.global_step, values)
-        self._last = (now, trainer.global_step)
-
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.is_global_zero:
-            values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-            self._events.measure(trainer.global_step, values)
-
-
 @contextlib.contextmanager
-def _quiet() -> Any:
+def _quiet() -> Iterator[None]:
     """Lightning's advice about loaders and accelerators is for its own users, not for ours."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
     before = [logger.level for logger in loggers]

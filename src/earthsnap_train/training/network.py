@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from earthsnap_train.context import Context, Events
@@ -16,7 +17,7 @@ from earthsnap_train.models.backbone import Trunk
 from earthsnap_train.models.embed import preprocessing
 from earthsnap_train.models.heads import Floats
 from earthsnap_train.training.classifier import Classifier
-from earthsnap_train.training.fit import Batches, fit
+from earthsnap_train.training.fit import Batches, Taught, fit
 from earthsnap_train.training.imbalance import log_prior, sampling
 
 if TYPE_CHECKING:
@@ -33,27 +34,36 @@ def teach_network(
     records: Mapping[str, Path],
     context: Context,
     events: Events,
-) -> tuple[tuple[Floats, Floats], int]:
-    """((weight [C, F], bias [C]), steps); ``trunk`` is taught in place. ``head``: where the head starts, else at zero."""
+    *,
+    num_epochs: int | None,
+) -> tuple[tuple[Floats, Floats], Taught]:
+    """(weight [C, F], bias [C]), and how long it was taught; ``trunk`` is taught in place.
+
+    ``head``: where the head starts, else at zero. ``num_epochs``: when to end, ``None`` as the settings say.
+    """
     feed = RecordFeed(s, examples, list(records.values()), workers=_workers(context))
     linear = nn.Linear(trunk_features(trunk, s.backbone.image_px), len(s.classes))
     with torch.no_grad():
         linear.weight.copy_(torch.from_numpy(head[0]) if head else torch.zeros_like(linear.weight))
         linear.bias.copy_(torch.from_numpy(head[1]) if head else torch.zeros_like(linear.bias))
-    network = nn.Sequential(OrderedDict(trunk=trunk, head=linear)).to(memory_format=torch.channels_last)
+    network: nn.Module = nn.Sequential(OrderedDict(trunk=trunk, head=linear)).to(memory_format=torch.channels_last)
+    if context.resources.accelerator == "cuda" and len(context.resources.devices) > 1:
+        # A batch's statistics are those of all its photographs, on however many devices. Not by torch's own conversion:
+        # it would drop the activation that timm's normalisations hold.
+        network = convert_sync_batchnorm(network)
     classifier = Classifier(
         network,
         settings=s.training,
-        lr=s.training.lr,
-        weight_decay=s.training.weight_decay,
         num_steps=s.training.num_epochs * feed.steps_per_epoch,
         seed=s.seed,
         log_prior_C=log_prior(s.training, feed.labels_N, len(s.classes)),
     )
     scratch = context.scratch / "network"
     scratch.mkdir(exist_ok=True)
-    steps = fit(classifier, feed, scratch=scratch, resources=context.resources, events=events)
-    return (linear.weight.detach().cpu().numpy(), linear.bias.detach().cpu().numpy()), steps
+    stop_at = num_epochs and num_epochs * feed.steps_per_epoch
+    step = fit(classifier, feed, scratch=scratch, resources=context.resources, events=events, stop_at=stop_at)
+    weight_CF, bias_C = linear.weight.detach().cpu().numpy(), linear.bias.detach().cpu().numpy()
+    return (weight_CF, bias_C), Taught(step, feed.steps_per_epoch)
 
 
 def trunk_features(trunk: Trunk, image_px: int) -> int:
@@ -95,6 +105,8 @@ class RecordFeed:
         return make_loader(self._taught, picks, num_workers=self._workers, pin_memory=self._workers > 0)
 
     def val(self, *, rank: int, world_size: int) -> Batches:
+        if len(self._watched) < world_size:  # too few to share: all look at all of them
+            rank, world_size = 0, 1
         picks = SequentialBatches(
             num_examples=len(self._watched), batch_size=VAL_BATCH_IMAGES, rank=rank, world_size=world_size
         )

@@ -1,7 +1,7 @@
 """Stage ``train``: teaches one node.
 
 Writes ``head.safetensors``; ``trunk.safetensors`` too where the trunk was taught; ``model.json`` (classes and their
-digest, steps taken); ``notes/curves.json`` (what was measured on the way).
+digest; the steps and the epochs of the weights that were kept, per phase); ``notes/curves.json`` (what was measured).
 """
 
 import json
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch.multiprocessing.spawn import ProcessRaisedException
 
-from earthsnap_train.context import Context, Events
+from earthsnap_train.context import Context
 from earthsnap_train.data.examples import Examples
 from earthsnap_train.data.shards import classes_digest
 from earthsnap_train.errors import EnvironmentProblem
@@ -21,6 +22,8 @@ from earthsnap_train.models.heads import Floats, save_head
 from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.spec.training import Teaching
+from earthsnap_train.training.curves import Curves
+from earthsnap_train.training.fit import Taught
 from earthsnap_train.training.head import teach_head
 from earthsnap_train.training.network import teach_network
 
@@ -36,58 +39,51 @@ class Settings(SpecModel):
 
 
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
+    """Input ``taught``, where there is one: the same node taught with val to watch; this one ends after as many epochs."""
     s = Settings.model_validate(settings)
     torch.set_num_threads(context.resources.threads)
-    examples = Examples.read(inputs["examples"])
-    curves = _Curves(context.scratch / "curves.jsonl", context.events)
-    steps = s.training.num_epochs
+    curves = Curves(context.scratch / "curves.jsonl", context.events)
     try:
-        head: tuple[Floats, Floats] | None = None
-        if s.training.method != "full":
-            embeddings = Embeddings({name: path for name, path in inputs.items() if name.startswith("embed/")})
-            head, steps = teach_head(s, examples, embeddings, context, curves)
-        if s.training.method != "head":
-            trunk = empty_trunk(s.backbone)
-            trunk.load_state_dict(load_file(inputs["trunk"] / "trunk.safetensors"))
-            folders = {name: path for name, path in inputs.items() if name.startswith("records/")}
-            head, steps = teach_network(s, inputs["examples"], trunk, head, folders, context, curves)
-            save_file({name: t.contiguous() for name, t in trunk.state_dict().items()}, out / "trunk.safetensors")
-    except torch.cuda.OutOfMemoryError as error:
+        phases = _teach(s, inputs, out, context, curves)
+    except (torch.cuda.OutOfMemoryError, ProcessRaisedException) as error:
+        if isinstance(error, ProcessRaisedException) and "OutOfMemoryError" not in str(error):
+            raise
         raise EnvironmentProblem(
             f"the GPU's memory is too small for a batch of {s.training.batch_size} photographs of {s.backbone.image_px} px",
             where="training.batch_size",
             remedy=f"training.batch_size={max(1, s.training.batch_size // 2)}, or a smaller backbone.image_px",
         ) from error
-    assert head is not None
-    save_head(out / "head.safetensors", weight_CF=head[0], bias_C=head[1])
-    described = {"classes": s.classes, "classes_digest": classes_digest(s.classes), "steps": steps}
+    described = {
+        "classes": s.classes,
+        "classes_digest": classes_digest(s.classes),
+        "steps": {phase: taught.step for phase, taught in phases.items()},
+        "epochs": {phase: taught.num_epochs for phase, taught in phases.items()},
+    }
     (out / "model.json").write_text(json.dumps(described, ensure_ascii=False, sort_keys=True, indent=1))
     (out / "notes").mkdir()
     (out / "notes" / "curves.json").write_text(json.dumps(curves.read()))
 
 
-class _Curves(Events):
-    """Passes events on and keeps what was measured in the scratch folder, so that a resumed run has the whole curve."""
-
-    def __init__(self, path: Path, events: Events) -> None:
-        self._path = path
-        self._events = events
-
-    def progress(self, done: int, total: int, unit: str) -> None:
-        self._events.progress(done, total, unit)
-
-    def note(self, text: str) -> None:
-        self._events.note(text)
-
-    def measure(self, step: int, values: Mapping[str, float]) -> None:
-        with self._path.open("a") as f:
-            f.write(json.dumps({"step": step, **values}) + "\n")
-        self._events.measure(step, values)
-
-    def read(self) -> list[dict[str, float]]:
-        """One row a step; of what was measured twice around a kill, the later."""
-        rows: dict[float, dict[str, float]] = {}
-        for line in self._path.read_text().splitlines() if self._path.exists() else ():
-            row = json.loads(line)
-            rows[row["step"]] = rows.get(row["step"], {}) | row
-        return [rows[step] for step in sorted(rows)]
+def _teach(s: Settings, inputs: Mapping[str, Path], out: Path, context: Context, curves: Curves) -> dict[str, Taught]:
+    """Writes the weights. Returns how long each phase took; the network's steps count on from the head's in the curves."""
+    epochs = json.loads((inputs["taught"] / "model.json").read_text())["epochs"] if "taught" in inputs else {}
+    phases: dict[str, Taught] = {}
+    head: tuple[Floats, Floats] | None = None
+    if s.training.method != "full":
+        examples = Examples.read(inputs["examples"])
+        embeddings = Embeddings({name: path for name, path in inputs.items() if name.startswith("embed/")})
+        head, phases["head"] = teach_head(s, examples, embeddings, context, curves, num_epochs=epochs.get("head"))
+    if s.training.method != "head":
+        trunk = empty_trunk(s.backbone)
+        trunk.load_state_dict(load_file(inputs["trunk"] / "trunk.safetensors"))
+        folders = {name: path for name, path in inputs.items() if name.startswith("records/")}
+        events = curves
+        if "head" in phases and s.training.head_first is not None:
+            events = curves.after(s.training.head_first.num_epochs * phases["head"].steps_per_epoch)
+        head, phases["network"] = teach_network(
+            s, inputs["examples"], trunk, head, folders, context, events, num_epochs=epochs.get("network")
+        )
+        save_file({name: t.contiguous() for name, t in trunk.state_dict().items()}, out / "trunk.safetensors")
+    assert head is not None
+    save_head(out / "head.safetensors", weight_CF=head[0], bias_C=head[1])
+    return phases
