@@ -102,11 +102,12 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     gates = judge(figures(metrics, judged), s.gates)
     (out / "gates.json").write_text(json.dumps([gate.model_dump() for gate in gates], indent=1))
     (out / "notes").mkdir()
-    latency = {"family": _latency_ms(engine, s, rows[0].image_id, inputs)}
+    alone = Engine(family, Models(files, threads=1))  # one thread, as a server's worker has it
+    latency = {"family": _latency_ms(alone, s, rows[0].image_id, inputs)}
     if flat_node is not None:
-        alone = s.family.model_copy(update={"architecture": "flat", "nodes": ["flat"], "routing": None})
-        one, its_files = assemble(alone, inputs)
-        latency["flat"] = _latency_ms(Engine(one, Models(its_files)), s, rows[0].image_id, inputs)
+        one_network = s.family.model_copy(update={"architecture": "flat", "nodes": ["flat"], "routing": None})
+        one, its_files = assemble(one_network, inputs)
+        latency["flat"] = _latency_ms(Engine(one, Models(its_files, threads=1)), s, rows[0].image_id, inputs)
     (out / "notes" / "latency_ms.json").write_text(json.dumps(latency))
 
 
@@ -126,16 +127,17 @@ def _oracle(
 
 
 def _multiply_adds(family: Family, groups_BG: Floats) -> float:
-    """Mean over the photographs; a trunk that a child shares with the root is counted once."""
+    """Mean over the photographs; a trunk that several nodes share looks at each of them once."""
     chosen_BG = family.children_to_run(groups_BG)
-    total = float(family.root.multiply_adds)
-    for place, group in enumerate(family.groups):
-        child = family.child(group)
-        if child is not None:
-            shared = child.trunk == family.root.trunk
-            cost = child.head_multiply_adds if shared else child.multiply_adds
-            total += cost * float(chosen_BG[:, place].mean())
-    return total
+    everyone_B = np.ones(len(groups_BG), dtype=np.bool_)
+    asked = [(family.root, everyone_B)]
+    asked += [(child, chosen_BG[:, g]) for g, group in enumerate(family.groups) if (child := family.child(group))]
+    heads = sum(node.head_multiply_adds * float(asked_B.mean()) for node, asked_B in asked)
+    trunks: dict[str, tuple[int, NDArray[np.bool_]]] = {}
+    for node, asked_B in asked:
+        _, before_B = trunks.get(node.trunk, (0, ~everyone_B))
+        trunks[node.trunk] = (node.trunk_multiply_adds, before_B | asked_B)
+    return heads + sum(cost * float(used_B.mean()) for cost, used_B in trunks.values())
 
 
 def _latency_ms(engine: Engine, s: Settings, image_id: str, inputs: Mapping[str, Path]) -> float:

@@ -149,7 +149,7 @@ class StageRow(Measured):
 class ReportData(Measured):
     """Everything the page shows. ``date`` is given in, so that equal inputs give an equal page.
 
-    ``verdict``: ``rejected`` exactly when a gate failed. ``fit_on``: the splits that the judged weights learnt from.
+    ``verdict``: ``rejected`` exactly when a gate failed. ``fit_on``: the splits that the released weights learnt from.
     ``next_command``: what a person types next. ``cover``: a few species that it knows well.
     """
 

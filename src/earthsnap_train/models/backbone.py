@@ -1,10 +1,13 @@
 """Trunks: a backbone without its classifier, from random numbers, a file, an installed package or the library's hub."""
 
 import hashlib
+import socket
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -13,6 +16,7 @@ from earthsnap_train.models.packages import PACKAGES
 from earthsnap_train.spec.backbone import Backbone, FileWeights, HubWeights, PackageWeights
 
 HUB_TIMEOUT_S = 5.0
+TORCHVISION_HUB = "https://download.pytorch.org"
 
 
 class Trunk(nn.Module):
@@ -37,20 +41,19 @@ def empty_trunk(backbone: Backbone) -> Trunk:
     return Trunk(_body(backbone, pretrained=False), backbone)
 
 
-def initial_trunk(backbone: Backbone, *, seed: int, weights: Path | None) -> Trunk:
+def initial_trunk(backbone: Backbone, *, seed: int, weights: Path | None, hub: str | None = None) -> Trunk:
     """The network as training starts from it; ``weights`` is the file behind ``backbone.weights``, if it names one.
 
-    Raises ConfigError (unknown name, tensors that do not fit), IntegrityError (a package's file is not the known one)
-    or EnvironmentProblem (no hub to be reached).
+    ``hub``: where pretrained weights come from, ``None`` the library's own. Raises ConfigError (unknown name, tensors that
+    do not fit), IntegrityError (a package's file is not the known one) or EnvironmentProblem (no hub to be reached).
     """
     torch.manual_seed(seed)
     match backbone.weights:
         case HubWeights():
-            _require_hub()
-            return Trunk(_body(backbone, pretrained=True), backbone)
+            return _from_hub(backbone, hub)
         case FileWeights() if weights is not None:
             trunk = empty_trunk(backbone)
-            _load(trunk.body, load_file(weights), where=str(weights))
+            _load(trunk.body, _read(weights), where=str(weights))
             return trunk
         case PackageWeights(package=package) if weights is not None:
             return _from_package(backbone, package, weights)
@@ -63,14 +66,25 @@ def _body(backbone: Backbone, *, pretrained: bool) -> nn.Module:
 
         if backbone.name.split(".")[0] not in timm.list_models():
             raise _unknown(backbone, timm.list_models())
-        return timm.create_model(backbone.name, pretrained=pretrained, num_classes=0)
+        body: nn.Module = timm.create_model(backbone.name, pretrained=pretrained, num_classes=0)
+        return body
     import torchvision
 
     if backbone.name not in torchvision.models.list_models(module=torchvision.models):
         raise _unknown(backbone, torchvision.models.list_models(module=torchvision.models))
-    body: nn.Module = torchvision.models.get_model(backbone.name, weights="DEFAULT" if pretrained else None)
-    classifier = [name for name, module in body.named_modules() if isinstance(module, nn.Linear)][-1]
-    body.set_submodule(classifier, nn.Identity())
+    body = torchvision.models.get_model(backbone.name, weights="DEFAULT" if pretrained else None)
+    linear = [name for name, module in body.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ConfigError(
+            f"torchvision's {backbone.name} does not end in a linear classifier, so it gives no features",
+            where="backbone.name",
+            remedy="choose another network, such as mobilenet_v3_small",
+        )
+    body.set_submodule(linear[-1], nn.Identity())
+    for name in ("aux1", "aux2", "AuxLogits"):  # further classifiers, which only training from nothing would want
+        if hasattr(body, name):
+            setattr(body, name, None)
+            setattr(body, "aux_logits", False)  # noqa: B010 (a module's attributes are tensors to mypy)
     return body
 
 
@@ -120,19 +134,35 @@ def _from_package(backbone: Backbone, package: str, weights: Path) -> Trunk:
     return trunk
 
 
-def _require_hub() -> None:
-    """Fails within seconds where the hub is out of reach; the libraries themselves retry for most of a minute."""
-    import socket
-    from urllib.parse import urlsplit
-
-    from huggingface_hub.constants import ENDPOINT
-
-    parts = urlsplit(ENDPOINT)
+def _read(weights: Path) -> dict[str, Tensor]:
     try:
-        socket.create_connection((parts.hostname or "", parts.port or 443), timeout=HUB_TIMEOUT_S).close()
+        return load_file(weights)
+    except SafetensorError as error:
+        raise ConfigError(
+            f"this is not a file of weights ({error})",
+            where=str(weights),
+            allowed="safetensors, which unlike a pickle can hold no code",
+            remedy="safetensors.torch.save_file(model.state_dict(), 'weights.safetensors') makes one",
+        ) from error
+
+
+def _from_hub(backbone: Backbone, hub: str | None) -> Trunk:
+    from huggingface_hub import constants
+
+    try:
+        if not constants.HF_HUB_OFFLINE:  # else what was fetched earlier is taken, or nothing
+            _reach(hub or (constants.ENDPOINT if backbone.library == "timm" else TORCHVISION_HUB))
+        return Trunk(_body(backbone, pretrained=True), backbone)
     except OSError as error:
         raise EnvironmentProblem(
-            f"the model hub cannot be reached ({error})",
+            f"the pretrained weights cannot be fetched ({error})",
             where="backbone.weights.kind=hub",
             remedy="use backbone.weights.kind=package, or file with a safetensors file that you have",
         ) from error
+
+
+def _reach(url: str) -> None:
+    """Raises OSError within seconds where the hub is out of reach; the libraries themselves retry for most of a minute."""
+    parts = urlsplit(url)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    socket.create_connection((parts.hostname or "", port), timeout=HUB_TIMEOUT_S).close()

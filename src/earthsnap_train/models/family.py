@@ -105,9 +105,8 @@ class Family(BaseModel):
         else:
             sizes = {g: len(self.members(g)) for g in self.groups}
             columns = [place[self.group_of[s]] for s in self.species]
-            species_BS = root_BC[:, columns] / np.asarray(
-                [sizes[self.group_of[s]] for s in self.species], dtype=np.float32
-            )
+            sizes_S = np.asarray([sizes[self.group_of[s]] for s in self.species], dtype=np.float32)
+            species_BS = (root_BC[:, columns] / sizes_S).astype(np.float32)
         if self.routing is None:
             return species_BS
         species_BS = species_BS.copy()

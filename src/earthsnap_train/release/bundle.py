@@ -2,7 +2,7 @@
 
 ::
 
-    family.json         nodes, class lists, grouping, routing, temperatures, preprocessing, and their digest
+    family.json         nodes with the digests of their models, class lists, grouping, routing, temperatures, preprocessing
     nodes/*.onnx        a head each        trunks/*.onnx   what they share, each once
     taxonomy.parquet    names and ranks
     golden/             photographs of the test split, and the answers that every server of this release must give

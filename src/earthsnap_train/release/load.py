@@ -19,18 +19,26 @@ class Opened:
 
 
 def open_release(path: Path, *, threads: int = 1) -> Opened:
-    """Raises IntegrityError where a file is not what ``release.json`` says."""
-    described = json.loads((path / "release.json").read_bytes())["files"]
+    """Raises IntegrityError where a file is not what ``release.json`` says: any of them, for they speak of one another."""
+    try:
+        described: dict[str, str] = json.loads((path / "release.json").read_bytes())["files"]
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise _broken(path, "release.json") from error
+    for name, sha256 in described.items():
+        file = path / name
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
+            raise _broken(path, name)
     family = Family.model_validate_json((path / "family.json").read_bytes())
     files = model_files(family, path)
-    for file in (path / "family.json", path / "taxonomy.parquet", *files.values()):
-        name = file.relative_to(path).as_posix()
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != described.get(name):
-            raise IntegrityError(
-                f"{name} is not what was registered",
-                where=str(path),
-                remedy="run the training again; the release is made anew",
-            )
+    for file in (path / "taxonomy.parquet", *files.values()):
+        if (name := file.relative_to(path).as_posix()) not in described:
+            raise _broken(path, name)
     return Opened(
         engine=Engine(family, Models(files, threads=threads)), taxonomy=Taxonomy.read(path / "taxonomy.parquet")
+    )
+
+
+def _broken(path: Path, name: str) -> IntegrityError:
+    return IntegrityError(
+        f"{name} is not what was registered", where=str(path), remedy="run the training again; the release is made anew"
     )

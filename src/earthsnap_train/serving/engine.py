@@ -56,6 +56,24 @@ class Models:
         return softmax(self.logits(node, features_BF), node.temperature)
 
 
+class _Seen:
+    """What trunks make of one batch: each looks at a photograph once, whichever nodes ask for it, and only when asked."""
+
+    def __init__(self, models: Models, images_BCHW: NDArray[np.uint8]) -> None:
+        self._models = models
+        self._images_BCHW = images_BCHW
+        self._features: dict[tuple[str, int], Floats] = {}
+
+    def by(self, trunk: str, rows_N: NDArray[np.intp]) -> Floats:
+        """[N, F]."""
+        rows = rows_N.tolist()
+        new = [row for row in rows if (trunk, row) not in self._features]
+        if new:
+            features_NF = self._models.features(trunk, self._images_BCHW[new])
+            self._features |= {(trunk, row): features_F for row, features_F in zip(new, features_NF, strict=True)}
+        return np.stack([self._features[trunk, row] for row in rows])
+
+
 class Engine:
     """Routes photographs through a family; a trunk that several nodes share runs once a photograph."""
 
@@ -66,7 +84,8 @@ class Engine:
     def answer(self, images_BCHW: NDArray[np.uint8]) -> Answer:
         """Routes a batch through the family."""
         family = self.family
-        root_BF = self.models.features(family.root.trunk, images_BCHW)
+        seen = _Seen(self.models, images_BCHW)
+        root_BF = seen.by(family.root.trunk, np.arange(len(images_BCHW)))
         root_BC = self.models.probabilities(family.root, root_BF)
         groups_BG = family.group_probabilities(root_BC)
         chosen_BG = family.children_to_run(groups_BG)
@@ -81,9 +100,7 @@ class Engine:
                 asked[group] = (rows_N, np.ones((len(rows_N), 1), dtype=np.float32))
                 continue
             children_run_B[rows_N] += 1
-            shared = child.trunk == family.root.trunk
-            features_NF = root_BF[rows_N] if shared else self.models.features(child.trunk, images_BCHW[rows_N])
-            asked[group] = (rows_N, self.models.probabilities(child, features_NF))
+            asked[group] = (rows_N, self.models.probabilities(child, seen.by(child.trunk, rows_N)))
         return Answer(
             species_BS=family.species_probabilities(root_BC, asked), groups_BG=groups_BG, children_run_B=children_run_B
         )
