@@ -1,18 +1,25 @@
 """Fixtures that several rooms of the house share."""
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image
+
+from earthsnap_train.context import Context
+from earthsnap_train.pipeline.plan import Plan, Stage, split_reference
+from earthsnap_train.spec.run import RunSpec
 
 REPOSITORY = Path(__file__).parents[1]
 DEMO = ("+experiment=plants", "debug=true", "tracking=none")
@@ -151,3 +158,123 @@ def _photograph(seed: int) -> Image.Image:
     return Image.fromarray(
         np.clip(np.asarray(coarse.resize((64, 64), Image.Resampling.BICUBIC)) + fine, 0, 255).astype(np.uint8)
     )
+
+
+# ---- a tiny family: a plan that can be followed stage by stage, in this process
+
+TINY_FLORA = {
+    "rosaceae": ("rosa-canina", "rosa-rugosa", "sorbus-aria"),
+    "fagaceae": ("quercus-ilex", "quercus-robur"),
+    "ginkgoaceae": ("ginkgo-biloba",),
+}
+PHOTOGRAPHS_EACH = 12
+SMALL = (
+    "dataset=folder",
+    "dataset.source.ranks=[family]",
+    "dataset.min_images_per_species=5",
+    "dataset.split.min_per_species=1",
+    "grouping.min_species=1",
+    "backbone.name=test_efficientnet",
+    "backbone.weights={kind: none}",
+    "~backbone.weights.package",
+    "backbone.image_px=32",
+    "training.records_px=40",
+    "training.num_epochs=3",
+    "training.batch_size=8",
+    "training.head_first.num_epochs=4",
+    "training.head_first.batch_size=8",
+    "training.augmentation.colour_jitter=null",
+    "evaluation.gates={}",
+    "tracking=none",
+    "name=tiny",
+)
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A declaration's plan and a folder for its stages; each runs once, when it is first asked for."""
+
+    spec: RunSpec
+    plan: Plan
+    root: Path
+    places: Mapping[str, Path]
+    done: set[str] = field(default_factory=set)
+
+    def out(self, name: str) -> Path:
+        """What a stage wrote; it and what it needs run first where they have not."""
+        if name not in self.done:
+            self.run(name, self._folder(name))
+            self.done.add(name)
+        return self._folder(name)
+
+    def run(self, name: str, out: Path, **changes: Any) -> None:
+        """Runs one stage again. ``changes``: of its ``settings`` or ``inputs``, else of the context."""
+        from earthsnap_train.pipeline.stages import function
+
+        stage = self.plan.stage(name)
+        settings = stage.settings | changes.pop("settings", {})
+        inputs = self.inputs(stage) | changes.pop("inputs", {})
+        out.mkdir(parents=True)
+        scratch = out.with_name(f"{out.name}.scratch")
+        scratch.mkdir(exist_ok=True)
+        function(stage.kind)(settings, inputs, out, replace(Context(scratch=scratch), **changes))
+
+    def inputs(self, stage: Stage) -> dict[str, Path]:
+        return {name: self._place(reference) for name, reference in stage.references()}
+
+    def _place(self, reference: str) -> Path:
+        name, inside = split_reference(reference)
+        return self.places[name[1:]] if name.startswith("@") else self.out(name) / inside
+
+    def _folder(self, name: str) -> Path:
+        return self.root / name.replace("/", "--")
+
+    def release(self) -> Path:
+        """The bundle as the registry keeps it."""
+        folder = self.root / "release"
+        if not folder.exists():
+            shutil.copytree(self.out("bundle"), folder)
+            files = {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+                     for p in sorted(folder.rglob("*")) if p.is_file()}  # fmt: skip
+            (folder / "release.json").write_text(json.dumps({"files": files}))
+        return folder
+
+
+def _tiny_photographs(root: Path) -> None:
+    """Each species its own colours, each photograph its own grain."""
+    generator = np.random.default_rng(5)
+    for number, (family, name) in enumerate((f, s) for f, members in TINY_FLORA.items() for s in members):
+        (root / family / name).mkdir(parents=True)
+        palette = np.random.default_rng(number).integers(0, 256, size=(4, 3))
+        for photograph in range(PHOTOGRAPHS_EACH):
+            pixels = palette[generator.integers(0, 4, size=(6, 6))]
+            grain = generator.normal(0, 30, size=(48, 48, 3))
+            image = np.kron(pixels, np.ones((8, 8, 1))) + grain
+            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(root / family / name / f"{photograph}.png")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiny]:
+    """Overrides as on the command line -> the family that they declare; equal ones share what they did."""
+    from hydra import compose, initialize_config_dir
+
+    from earthsnap_train.__main__ import through_the_door
+    from earthsnap_train.pipeline.prepare import prepare
+    from earthsnap_train.pipeline.store import Store
+
+    photographs = tmp_path_factory.mktemp("photographs")
+    _tiny_photographs(photographs)
+    made: dict[tuple[str, ...], Tiny] = {}
+
+    def make(*overrides: str) -> Tiny:
+        if overrides not in made:
+            root = tmp_path_factory.mktemp("tiny")
+            paths = [f"paths.{name}={root}/{name}" for name in ("store", "outputs", "registry", "groupings")]
+            with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
+                source = f"dataset.source.root={photographs}"
+                spec = through_the_door(compose("config", [*SMALL, source, *paths, *overrides]))
+            prepared = prepare(spec, Store(root / "store"))
+            made[overrides] = Tiny(spec, prepared.plan, root / "stages", prepared.places)
+        return made[overrides]
+
+    return make
