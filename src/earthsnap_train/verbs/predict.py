@@ -16,6 +16,8 @@ from earthsnap_train.release.registry import Registry, Release
 from earthsnap_train.spec.job import Predict
 from earthsnap_train.spec.run import RunSpec
 
+LEAST_SHOWN = 0.005  # a further name that is less likely says nothing to a reader; --json has it all the same
+
 
 def run(spec: RunSpec) -> tuple[int, None]:
     """Exit code 2 when a photograph could not be read; the others are answered all the same."""
@@ -105,6 +107,8 @@ def _table(answers: Sequence[dict[str, object]]) -> Table:
         species = answer["species"]
         assert isinstance(species, list)
         for place, one in enumerate(species):
+            if place and one["probability"] < LEAST_SHOWN:
+                break
             table.add_row(
                 str(answer["photograph"]) if place == 0 else "",
                 f"[italic]{one['scientific_name']}[/]",
