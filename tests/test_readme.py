@@ -30,7 +30,7 @@ def name_of(path: Path) -> str:
 
 
 def commands(document: Path) -> Iterator[str]:
-    """Lines after a prompt in code blocks of Markdown; in YAML, comments that begin with the program."""
+    """Markdown: lines after a prompt in code blocks, and calls of the program in a sentence. YAML: comments that are calls."""
     if document.suffix == ".yaml":
         for line in document.read_text("utf-8").splitlines():
             if re.match(r"#\s+(python -m earthsnap_train|earthsnap) ", line):
@@ -38,6 +38,7 @@ def commands(document: Path) -> Iterator[str]:
         return
     for block in re.findall(r"^```console\n(.*?)^```", document.read_text("utf-8"), flags=re.M | re.S):
         yield from (line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ "))
+    yield from sorted(word for word in code(document) if ours(word.split()) and "[VERB]" not in word)
 
 
 def code(document: Path) -> set[str]:
