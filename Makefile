@@ -9,7 +9,7 @@ demo: $(VENV)/installed
 	$(BIN)/python -m earthsnap_train +experiment=plants
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .
