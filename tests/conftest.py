@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -192,20 +192,23 @@ SMALL = (
 
 @dataclass(frozen=True)
 class Tiny:
-    """A declaration's plan and a folder for its stages; each runs once, when it is first asked for."""
+    """A declaration's plan; each of its stages runs once, when it is first asked for, and equal ones are shared."""
 
     spec: RunSpec
     plan: Plan
     root: Path
     places: Mapping[str, Path]
-    done: set[str] = field(default_factory=set)
+    done: dict[str, Path]
 
     def out(self, name: str) -> Path:
         """What a stage wrote; it and what it needs run first where they have not."""
-        if name not in self.done:
-            self.run(name, self._folder(name))
-            self.done.add(name)
-        return self._folder(name)
+        stage = self.plan.stage(name)
+        made_of = json.dumps([stage.kind, stage.settings, sorted(map(str, self.inputs(stage).items()))], sort_keys=True)
+        if made_of not in self.done:
+            folder = self.root / name.replace("/", "--")
+            self.run(name, folder)
+            self.done[made_of] = folder
+        return self.done[made_of]
 
     def run(self, name: str, out: Path, **changes: Any) -> None:
         """Runs one stage again. ``changes``: of its ``settings`` or ``inputs``, else of the context."""
@@ -225,9 +228,6 @@ class Tiny:
     def _place(self, reference: str) -> Path:
         name, inside = split_reference(reference)
         return self.places[name[1:]] if name.startswith("@") else self.out(name) / inside
-
-    def _folder(self, name: str) -> Path:
-        return self.root / name.replace("/", "--")
 
     def release(self) -> Path:
         """The bundle as the registry keeps it."""
@@ -265,6 +265,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiny]:
     photographs = tmp_path_factory.mktemp("photographs")
     _tiny_photographs(photographs)
     made: dict[tuple[str, ...], Tiny] = {}
+    done: dict[str, Path] = {}
 
     def make(*overrides: str) -> Tiny:
         if overrides not in made:
@@ -274,7 +275,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiny]:
                 source = f"dataset.source.root={photographs}"
                 spec = through_the_door(compose("config", [*SMALL, source, *paths, *overrides]))
             prepared = prepare(spec, Store(root / "store"))
-            made[overrides] = Tiny(spec, prepared.plan, root / "stages", prepared.places)
+            made[overrides] = Tiny(spec, prepared.plan, root / "stages", prepared.places, done)
         return made[overrides]
 
     return make

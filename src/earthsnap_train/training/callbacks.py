@@ -12,7 +12,7 @@ from torch import Tensor
 from earthsnap_train.context import Events
 from earthsnap_train.training.classifier import Classifier
 
-SAY_EVERY_S = 1.0
+MEASURE_EVERY_S = 1.0
 
 
 class Saver(Callback):
@@ -76,7 +76,7 @@ class Best(Callback):
 
 
 class Teller(Callback):
-    """Tells the events how far training is and what it measures, about once a second."""
+    """Tells the events how far training is, and about once a second what it measures."""
 
     def __init__(self, events: Events, *, batch_size: int) -> None:
         self._events = events
@@ -87,8 +87,11 @@ class Teller(Callback):
         self._last = (time.monotonic(), trainer.global_step)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
+        if not trainer.is_global_zero:
+            return
+        self._events.progress(trainer.global_step, trainer.max_steps, "steps")
         now, (before, step) = time.monotonic(), self._last
-        if (now - before < SAY_EVERY_S and trainer.global_step < trainer.max_steps) or not trainer.is_global_zero:
+        if now - before < MEASURE_EVERY_S and trainer.global_step < trainer.max_steps:
             return
         assert isinstance(module, Classifier)
         values = {
@@ -96,7 +99,6 @@ class Teller(Callback):
             "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
             "images_per_s": (trainer.global_step - step) * self._batch_size / max(now - before, 1e-9),
         }
-        self._events.progress(trainer.global_step, trainer.max_steps, "steps")
         self._events.measure(trainer.global_step, values)
         self._last = (now, trainer.global_step)
 
