@@ -17,13 +17,16 @@ from earthsnap_train.errors import DataError, NotFoundError
 from earthsnap_train.models.packages import package_file
 from earthsnap_train.pipeline.plan import digest_of
 from earthsnap_train.pipeline.store import Store
+from earthsnap_train.spec.architecture import Flat
 from earthsnap_train.spec.backbone import FileWeights, PackageWeights
 from earthsnap_train.spec.dataset import FolderSource, S3Source, SyntheticFlora, TableSource
+from earthsnap_train.spec.grouping import ByRank, Manual
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.taxonomy.build import build_taxonomy
 from earthsnap_train.taxonomy.grouping import GroupingDecision, resolve_grouping
 from earthsnap_train.taxonomy.linter import Finding, NameEntry, require_sound
 from earthsnap_train.taxonomy.lock import lock_path, read_lock
+from earthsnap_train.taxonomy.names import species_ids
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 
@@ -76,9 +79,11 @@ def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Sur
         raise DataError("no species is left", where="dataset", remedy="see the QA report of the last run")
     taxonomy = Taxonomy(ranks=taxonomy.ranks, species=kept)
     lock = read_lock(lock_path(Path(spec.paths.groupings), spec.name), family=spec.name)
-    decision = resolve_grouping(spec.grouping, taxonomy, lock)
-    from earthsnap_train.taxonomy.names import species_ids
-
+    grouping = spec.grouping
+    if isinstance(spec.architecture, Flat) and not taxonomy.ranks and isinstance(grouping, ByRank):
+        # One network asks for no groups; its records are packed together all the same.
+        grouping = Manual(kind="manual", groups={"all": [one.species_id for one in taxonomy.species]})
+    decision = resolve_grouping(grouping, taxonomy, lock)
     ids = species_ids((row.species for row in rows), spec.taxonomy.synonyms)
     return Survey(
         taxonomy=taxonomy,

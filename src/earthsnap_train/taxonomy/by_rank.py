@@ -86,7 +86,9 @@ def grouping_rank(spec: ByRank, taxonomy: Taxonomy) -> str:
         raise ConfigError(
             "the species have no higher ranks to group them by",
             where="grouping.rank",
-            remedy="Name ranks in the source (dataset.source.ranks), or declare groups by hand (grouping=manual).",
+            allowed="Ranks from folders above the species, from columns of the table, or from a species_table.",
+            remedy="For photos/ORDER/SPECIES/1.jpg: 'dataset.source.ranks=[order]'. Groups by hand: grouping=manual. "
+            "No groups at all: architecture=flat.",
         )
     rank = taxonomy.ranks[0] if spec.rank is None else spec.rank
     if rank not in taxonomy.ranks:
