@@ -175,7 +175,7 @@ SMALL = (
     "dataset.split.min_per_species=1",
     "grouping.min_species=1",
     "backbone.name=test_efficientnet",
-    "backbone.weights={kind: none}",
+    "backbone.weights.kind=none",
     "~backbone.weights.package",
     "backbone.image_px=32",
     "training.records_px=40",

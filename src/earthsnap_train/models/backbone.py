@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from earthsnap_train.errors import ConfigError, EnvironmentProblem, IntegrityError, did_you_mean
 from earthsnap_train.models.packages import PACKAGES
-from earthsnap_train.spec.backbone import Backbone, FileWeights, HubWeights, PackageWeights
+from earthsnap_train.spec.backbone import Backbone
 
 HUB_TIMEOUT_S = 5.0
 TORCHVISION_HUB = "https://download.pytorch.org"
@@ -48,14 +48,14 @@ def initial_trunk(backbone: Backbone, *, seed: int, weights: Path | None, hub: s
     do not fit), IntegrityError (a package's file is not the known one) or EnvironmentProblem (no hub to be reached).
     """
     torch.manual_seed(seed)
-    match backbone.weights:
-        case HubWeights():
+    match backbone.weights.kind:
+        case "hub":
             return _from_hub(backbone, hub)
-        case FileWeights() if weights is not None:
+        case "file" if weights is not None:
             trunk = empty_trunk(backbone)
             _load(trunk.body, _read(weights), where=str(weights))
             return trunk
-        case PackageWeights(package=package) if weights is not None:
+        case "package" if weights is not None and (package := backbone.weights.package):
             return _from_package(backbone, package, weights)
     return empty_trunk(backbone)
 

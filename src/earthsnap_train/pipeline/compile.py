@@ -146,9 +146,10 @@ class _Compiler:
     # ---- networks
 
     def _trunk(self) -> Stage:
-        backbone = self.spec.backbone.model_dump(mode="json")
-        if self.spec.backbone.weights.kind == "file":
-            backbone["weights"]["path"] = ""
+        weights = self.spec.backbone.weights
+        package = weights.package if weights.kind == "package" else None
+        # Where a file lies is no part of what it is: its content is an input.
+        backbone = self._network() | {"weights": {"kind": weights.kind, "file": None, "package": package}}
         settings: Json = {
             "backbone": backbone,
             "seed": self.spec.seed,
@@ -305,7 +306,7 @@ class _Compiler:
 
     def _network(self) -> Json:
         """The backbone without where its weights come from: those are an input."""
-        return {**self.spec.backbone.model_dump(mode="json"), "weights": {"kind": "none"}}
+        return {**self.spec.backbone.model_dump(mode="json"), "weights": {"kind": "none", "file": None, "package": None}}
 
     def _photograph_settings(self) -> Json:
         backbone = self.spec.backbone

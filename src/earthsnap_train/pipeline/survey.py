@@ -18,7 +18,6 @@ from earthsnap_train.models.packages import package_file
 from earthsnap_train.pipeline.plan import digest_of
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.architecture import Flat
-from earthsnap_train.spec.backbone import FileWeights, PackageWeights
 from earthsnap_train.spec.dataset import FolderSource, S3Source, SyntheticFlora, TableSource
 from earthsnap_train.spec.grouping import ByRank, Manual
 from earthsnap_train.spec.run import RunSpec
@@ -127,11 +126,11 @@ def _outside(
 
 
 def _weights(spec: RunSpec, store: Store, externals: dict[str, str], places: dict[str, Path]) -> None:
-    match spec.backbone.weights:
-        case FileWeights(path=path):
-            _file("weights", path, "backbone.weights.path", externals, places)
-        case PackageWeights(package=package):
-            _file("weights", str(package_file(package)), "backbone.weights.package", externals, places)
+    weights = spec.backbone.weights
+    if weights.kind == "file" and weights.file is not None:
+        _file("weights", weights.file, "backbone.weights.file", externals, places)
+    elif weights.kind == "package" and weights.package is not None:
+        _file("weights", str(package_file(weights.package)), "backbone.weights.package", externals, places)
 
 
 def _file(name: str, path: str, where: str, externals: dict[str, str], places: dict[str, Path]) -> None:

@@ -1,39 +1,28 @@
 """What ``conf/backbone/`` declares: the network that turns a photograph into features, and its preparation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from earthsnap_train.spec.model import SpecModel
 
 
-class NoWeights(SpecModel):
-    """Random initialisation, seeded."""
+class Weights(SpecModel):
+    """``none``: random, seeded. ``hub``: the library's own, fetched by it. The others need the key of their name.
 
-    kind: Literal["none"]
+    ``file``: a safetensors file with the library's own tensor names; a classifier's tensors in it are left out.
+    ``package``: an installed Python package, one of those that ``models/packages.py`` names with their digest.
+    """
 
+    kind: Literal["none", "file", "package", "hub"]
+    file: str | None
+    package: str | None
 
-class FileWeights(SpecModel):
-    """A safetensors file with the library's own tensor names; a classifier's tensors in it are left out."""
-
-    kind: Literal["file"]
-    path: str
-
-
-class PackageWeights(SpecModel):
-    """Weights inside an installed Python package, one of those that ``models/backbone.py`` names with their digest."""
-
-    kind: Literal["package"]
-    package: str
-
-
-class HubWeights(SpecModel):
-    """The library's own pretrained weights, fetched by it."""
-
-    kind: Literal["hub"]
-
-
-Weights = Annotated[NoWeights | FileWeights | PackageWeights | HubWeights, Field(discriminator="kind")]
+    @model_validator(mode="after")
+    def _what_it_needs(self) -> Self:
+        if self.kind in ("file", "package") and getattr(self, self.kind) is None:
+            raise ValueError(f"kind {self.kind} needs {self.kind}")
+        return self
 
 
 class Backbone(SpecModel):
