@@ -14,6 +14,7 @@ from earthsnap_train.pipeline.stages import KINDS
 from launchers.local import Event
 
 PLAIN_EVERY_S = 10.0
+LEAST_PACE_S = 3.0  # of progress, before it says how long the rest will take
 
 
 class Follower:
@@ -25,7 +26,7 @@ class Follower:
         self._file = events.open("a")
         self._estimates = estimates
         self._lock = threading.Lock()
-        self._begun: dict[str, float] = {}
+        self._first: dict[str, tuple[float, int]] = {}
         self._said: dict[str, float] = {}
         self._ended: set[str] = set()
         self._rows: dict[str, TaskID] = {}
@@ -65,12 +66,14 @@ class Follower:
                     self._end(event)
 
     def _start(self, event: Event) -> None:
-        self._begun[event.stage] = self._said[event.stage] = event.at
+        self._said[event.stage] = event.at
         if not KINDS[self._kinds[event.stage]].light:
             self._rows[event.stage] = self._bars.add_task(event.stage, total=None, unit="")
 
     def _progress(self, event: Event) -> None:
         done, total, unit = event.values["done"], event.values["total"], event.values["unit"]
+        if done < self._first.setdefault(event.stage, (event.at, done))[1]:
+            self._first[event.stage] = (event.at, done)  # a stage's next phase counts anew
         if event.stage in self._rows:
             self._bars.update(self._rows[event.stage], completed=done, total=total, unit=unit)
         if (
@@ -79,8 +82,15 @@ class Follower:
             and 0 < done < total
         ):
             self._said[event.stage] = event.at
-            left = (event.at - self._begun.get(event.stage, event.at)) / done * (total - done)
-            self._print(f"{event.stage}: {done:,} of {total:,} {unit}, about {duration(left)} left")
+            self._print(f"{event.stage}: {done:,} of {total:,} {unit}{self._rest(event)}")
+
+    def _rest(self, event: Event) -> str:
+        """What is left, by the pace since the first word of progress: starting up is no part of it."""
+        at, before = self._first[event.stage]
+        made = event.values["done"] - before
+        if made <= 0 or event.at - at < LEAST_PACE_S:
+            return ""
+        return f", about {duration((event.at - at) / made * (event.values['total'] - event.values['done']))} left"
 
     def _end(self, event: Event) -> None:
         if event.stage in self._rows:

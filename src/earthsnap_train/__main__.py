@@ -30,7 +30,7 @@ VALUED = (
     "--experimental-rerun", "--info", "-i",
 )  # fmt: skip
 # Verbs that are about this place rather than about one declaration need no family's name.
-NAMELESS = ("status", "doctor", "schema", "gc", "predict")
+NAMELESS = ("status", "doctor", "schema", "gc", "predict", "forget")
 # Parts of a declaration that are open to new keys: there no override needs Hydra's ``+``.
 OPEN = ("nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups", "dataset.source.columns.ranks")
 
@@ -101,6 +101,8 @@ def translate(arguments: Sequence[str]) -> list[str]:
         key = word.partition("=")[0]
         if verb == "predict" and (word in bare or Path(word).exists()):
             photos.append(word)
+        elif word in VERBS:
+            raise ConfigError(f"two verbs were given, {verb!r} and {word!r}", remedy="one at a time")
         elif word in bare:
             raise _no_verb(word)
         elif key == "experiment":
@@ -108,7 +110,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
         elif key in options:
             overrides.append(f"job.{word}")
         else:
-            overrides.append(_opened(word))
+            overrides.append(_opened(_at_home(word)))
     if photos:
         overrides.append(f"job.photos=[{','.join(map(_quoted, photos))}]")
     named = any(o.lstrip("+").startswith(("name=", "experiment=")) for o in overrides)
@@ -145,6 +147,12 @@ def _no_verb(word: str) -> ConfigError:
         allowed=", ".join(VERBS),
         remedy=did_you_mean(word, VERBS) or "earthsnap --help explains them",
     )
+
+
+def _at_home(override: str) -> str:
+    """A folder that begins with ``~``, as shells and people write it; Hydra's grammar has no such value."""
+    key, _, value = override.partition("=")
+    return f"{key}={_quoted(os.path.expanduser(value))}" if value == "~" or value.startswith("~/") else override  # noqa: PTH111
 
 
 def _opened(override: str) -> str:
