@@ -306,7 +306,10 @@ class _Compiler:
 
     def _network(self) -> Json:
         """The backbone without where its weights come from: those are an input."""
-        return {**self.spec.backbone.model_dump(mode="json"), "weights": {"kind": "none", "file": None, "package": None}}
+        return {
+            **self.spec.backbone.model_dump(mode="json"),
+            "weights": {"kind": "none", "file": None, "package": None},
+        }
 
     def _photograph_settings(self) -> Json:
         backbone = self.spec.backbone

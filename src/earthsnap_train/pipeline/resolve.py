@@ -109,7 +109,7 @@ def explain(made_of: Mapping[str, JsonValue], last: Artifact | None) -> str:
         return "first run"
     differences = list(_differences(last.ingredients, dict(made_of)))
     if not differences:
-        return "its artifact is gone"
+        return "its artifact is gone" if made_of == last.ingredients else "its settings are written in another form"
     shown = "; ".join(differences[:MOST_DIFFERENCES])
     return shown if len(differences) <= MOST_DIFFERENCES else f"{shown}; and {len(differences) - MOST_DIFFERENCES} more"
 

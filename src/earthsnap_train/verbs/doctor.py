@@ -11,12 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
 from rich.table import Table
 
 from earthsnap_train.processes import usable_cores
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking import key_is_there
+from earthsnap_train.verbs.terminal import console as console_for_people
 
 NEEDED = (
     "torch",
@@ -61,7 +61,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
         for check in checks:
             style = {"ok": "green", "missing": "bold red", "note": "yellow"}[check.state]
             table.add_row(f"[{style}]{check.state}[/]", check.name, check.found, f"[dim]{check.remedy}[/]")
-        Console(highlight=False).print(table)
+        console_for_people().print(table)
     return (3 if any(check.state == "missing" for check in checks) else 0), None
 
 

@@ -4,8 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-from rich.console import Console
-
 from earthsnap_train.context import Silence
 from earthsnap_train.data.export_records import export_records
 from earthsnap_train.errors import NotFoundError, did_you_mean
@@ -13,6 +11,7 @@ from earthsnap_train.pipeline.prepare import prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.job import ExportRecords
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.terminal import console as console_for_people
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
@@ -57,5 +56,5 @@ def run(spec: RunSpec) -> tuple[int, None]:
     if out.exists():
         out.rmdir()
     incoming.rename(out)
-    Console(highlight=False).print(f"records of {job.node}, {len(classes)} classes: {out}", markup=False)
+    console_for_people().print(f"records of {job.node}, {len(classes)} classes: {out}", markup=False)
     return 0, None

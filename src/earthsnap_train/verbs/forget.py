@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from earthsnap_train.pipeline.forget import find_traces, forget
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.job import Forget
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.terminal import console as console_for_people
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
@@ -18,7 +17,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     traces = find_traces(job.image, store, Registry(Path(spec.paths.registry)), Path(spec.paths.outputs))
     if not job.dry_run:
         forget(traces, store)
-    console = Console(highlight=False, soft_wrap=True)
+    console = console_for_people()
     removed = "would be removed" if job.dry_run else "removed"
     made = f"{len(traces.artifacts)} artifacts and {len(traces.reports)} pages"
     console.print(f"photograph {traces.image_id}", markup=False)

@@ -5,18 +5,18 @@ import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from rich.console import Console
 
 from earthsnap_train.pipeline.store import Artifact, Store
 from earthsnap_train.spec.job import CollectGarbage
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.terminal import console as console_for_people
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, CollectGarbage)
     store = Store(Path(spec.paths.store))
-    console = Console(highlight=False)
+    console = console_for_people()
     oldest = time.time() - job.keep_days * 86400
     garbage = [a for a in unneeded(store) if a.created <= oldest]
     num_bytes = 0

@@ -4,12 +4,12 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.terminal import console as console_for_people
 from launchers.progress import duration
 
 
@@ -18,7 +18,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     if spec.json_output:
         print(json.dumps(as_json(prepared), indent=1))  # noqa: T201
         return 0, None
-    console = Console(highlight=False)
+    console = console_for_people()
     for finding in prepared.survey.findings:
         if finding.severity != "info":
             console.print(str(finding), markup=False, style="yellow")
@@ -52,7 +52,8 @@ def _table(prepared: Prepared) -> Table:
         state = prepared.states[stage.name]
         family = stage.name.split("/")[0] if "/" in stage.name else stage.name
         shown: str = state.status
-        lines[family, shown, state.reason].append(stage.name)
+        reason = state.reason.partition("/")[0] if state.status == "depends" else state.reason
+        lines[family, shown, reason].append(stage.name)
     for (family, shown, reason), names in lines.items():
         stages = [prepared.plan.stage(name) for name in names]
         seconds = [prepared.states[name].seconds for name in names]

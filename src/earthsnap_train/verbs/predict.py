@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from earthsnap_train.data.image_file import ImageRefused
@@ -15,6 +14,7 @@ from earthsnap_train.release.load import Opened, open_release
 from earthsnap_train.release.registry import Registry, Release
 from earthsnap_train.spec.job import Predict
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.terminal import console as console_for_people
 
 LEAST_SHOWN = 0.005  # a further name that is less likely says nothing to a reader; --json has it all the same
 
@@ -27,7 +27,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
         raise ConfigError("no photograph was given", where="photos", remedy="earthsnap predict PHOTO.jpg FOLDER/")
     photos = list(_files(job.photos))
     release = _release(Registry(Path(spec.paths.registry)), job.release, spec.name)
-    console = Console(highlight=False)
+    console = console_for_people()
     if job.release is None and not spec.json_output:
         console.print(f"answered by {release.name}, the newest that its gates let through", markup=False)
     opened = open_release(release.path)

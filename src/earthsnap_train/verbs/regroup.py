@@ -12,12 +12,13 @@ from earthsnap_train.spec.job import Regroup
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.taxonomy.lock import lock_path, read_lock, write_lock
 from earthsnap_train.taxonomy.regroup import RegroupDifference, regroup, regroup_difference
+from earthsnap_train.verbs.terminal import console as console_for_people
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, Regroup)
-    console = Console(highlight=False)
+    console = console_for_people()
     path = lock_path(Path(spec.paths.groupings), spec.name)
     lock = read_lock(path, family=spec.name)
     if lock is None:

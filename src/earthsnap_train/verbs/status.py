@@ -4,11 +4,11 @@ import json
 import time
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.terminal import console as console_for_people
 
 MOST_RUNS = 10
 
@@ -24,7 +24,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
         }
         print(json.dumps(found, indent=1))  # noqa: T201
         return 0, None
-    console = Console(highlight=False)
+    console = console_for_people()
     if releases:
         table = _table("release", "state", "top-1", "top-5", "registered", "why")
         for release in reversed(releases):

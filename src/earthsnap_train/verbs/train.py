@@ -20,12 +20,13 @@ from earthsnap_train.pipeline.store import Store
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking import TrackedRun, tracker
+from earthsnap_train.verbs.terminal import console as console_for_people
 from launchers.progress import Follower, duration
 
 
 def run(spec: RunSpec) -> tuple[int, float]:
     """The objective of a sweep is the family's top-1."""
-    console = Console(stderr=spec.json_output, highlight=False)
+    console = console_for_people(stderr=spec.json_output)
     signal.signal(signal.SIGTERM, _interrupt)
     store = Store(Path(spec.paths.store))
     folder = new_run_folder(spec)
@@ -38,7 +39,9 @@ def run(spec: RunSpec) -> tuple[int, float]:
         estimates = {name: s.seconds for name, s in states.items() if s.seconds is not None}
         if only is None:
             running = sum(state.status != "cached" for state in states.values())
-            console.print(f"{len(plan.stages)} stages, {running} to run at most; the run's folder is {folder}", markup=False)
+            console.print(
+                f"{len(plan.stages)} stages, {running} to run at most; the run's folder is {folder}", markup=False
+            )
         with Follower(plan, console, folder / "events.jsonl", estimates=estimates) as follower:
             outcomes: Mapping[str, StageOutcome] = launcher.launch(
                 plan, spec.launcher, store, places, follower, only=only
