@@ -176,7 +176,6 @@ SMALL = (
     "grouping.min_species=1",
     "backbone.name=test_efficientnet",
     "backbone.weights.kind=none",
-    "~backbone.weights.package",
     "backbone.image_px=32",
     "training.records_px=40",
     "training.num_epochs=3",

@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 from earthsnap_train.context import Context
 from earthsnap_train.data.examples import Examples
 from earthsnap_train.data.image_file import open_rgb
-from earthsnap_train.data.preprocess import prepare
+from earthsnap_train.data.preprocess import Preprocessing, prepare
 from earthsnap_train.data.shards import RecordFolder
 from earthsnap_train.errors import StageError
-from earthsnap_train.models.backbone import Trunk, empty_trunk
+from earthsnap_train.models.backbone import empty_trunk
 from earthsnap_train.models.calibration import fit_temperature
 from earthsnap_train.models.embed import MAX_MEGAPIXELS, Embeddings, preprocessing
 from earthsnap_train.models.family import Floats, Node, softmax
@@ -66,7 +66,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         head_multiply_adds=weight_CF.size,
     )
     models = Models({node.trunk: trunk_file, node.head: out / "head.onnx"}, threads=context.resources.threads)
-    pictures = _Pictures({n: path for n, path in inputs.items() if n.startswith("records/")}, s.backbone)
+    pictures = Pictures({n: path for n, path in inputs.items() if n.startswith("records/")}, preprocessing(s.backbone))
     examples = Examples.read(inputs["examples"])
 
     if s.calibrate:
@@ -82,31 +82,25 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     else:
         temperature = Node.model_validate_json((inputs["calibrated"] / "node.json").read_bytes()).temperature
     node = node.model_copy(update={"temperature": temperature})
-    difference = _difference(node, models, network, (weight_CF, bias_C), pictures, examples, s.backbone.name)
+
+    compared = (examples.of("test").image_ids or examples.image_ids)[:NUM_COMPARED]
+    images_BCHW = np.stack([pictures.prepared(i) for i in compared])
+    with torch.inference_mode():
+        torch_BC = network(torch.from_numpy(images_BCHW)).numpy() @ weight_CF.T + bias_C
+    onnx_BC = models.logits(node, models.features(node.trunk, images_BCHW))
+    difference = require_equal(softmax(onnx_BC, temperature), softmax(torch_BC, temperature), backbone=s.backbone.name)
     (out / "node.json").write_text(node.model_dump_json(indent=1))
     (out / "notes").mkdir()
     (out / "notes" / "parity.json").write_text(json.dumps({"max_difference": difference}))
 
 
-def _difference(
-    node: Node,
-    models: Models,
-    network: Trunk,
-    head: tuple[Floats, Floats],
-    pictures: "_Pictures",
-    examples: Examples,
-    name: str,
-) -> float:
-    """The greatest difference between ONNX's probabilities and torch's. Raises StageError beyond the tolerance."""
-    images_BCHW = np.stack([pictures.prepared(i) for i in examples.image_ids[:NUM_COMPARED]])
-    with torch.inference_mode():
-        torch_BC = softmax(network(torch.from_numpy(images_BCHW)).numpy() @ head[0].T + head[1], node.temperature)
-    onnx_BC = models.probabilities(node, models.features(node.trunk, images_BCHW))
+def require_equal(onnx_BC: Floats, torch_BC: Floats, *, backbone: str) -> float:
+    """The greatest difference between two networks' probabilities. Raises StageError beyond the tolerance."""
     difference = float(np.abs(onnx_BC - torch_BC).max())
     if not difference <= MAX_DIFFERENCE:
         raise StageError(
-            f"the exported model's probabilities differ from torch's by {difference:.2g} on {len(images_BCHW)} photographs",
-            where=name,
+            f"the exported model's probabilities differ from torch's by {difference:.2g} on {len(onnx_BC)} photographs",
+            where=f"backbone.name={backbone}",
             allowed=f"at most {MAX_DIFFERENCE:g}",
             remedy="choose another backbone: this one does not survive its export to ONNX",
         )
@@ -118,11 +112,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-class _Pictures:
+class Pictures:
     """Stored photographs by image id, prepared as the network sees them."""
 
-    def __init__(self, folders: Mapping[str, Path], backbone: Backbone) -> None:
-        self._preprocessing = preprocessing(backbone)
+    def __init__(self, folders: Mapping[str, Path], preprocessing: Preprocessing) -> None:
+        self._preprocessing = preprocessing
         self._place = {
             image_id: (shard, position)
             for path in folders.values()

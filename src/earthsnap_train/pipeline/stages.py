@@ -37,7 +37,7 @@ KINDS: Mapping[str, Kind] = {
     "embed": Kind(run="models.embed:run", revision=2, libraries=("onnxruntime", "pillow"), uses_gpu=True),
     "train": Kind(run="training.train:run", revision=2, libraries=("torch", "timm", "torchvision"), uses_gpu=True),
     "export": Kind(
-        run="models.export:run", revision=1, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime")
+        run="models.export:run", revision=2, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime")
     ),
     # -> what they are worth
     "evaluate": Kind(run="evaluation.evaluate_node:run", revision=1, libraries=("onnxruntime", "pillow")),

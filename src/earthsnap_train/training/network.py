@@ -102,7 +102,7 @@ class RecordFeed:
             balance=sampling(self._training), start_step=step,
             num_steps=self._training.num_epochs * self.steps_per_epoch, rank=rank, world_size=world_size,
         )  # fmt: skip
-        return make_loader(self._taught, picks, num_workers=self._workers, pin_memory=self._workers > 0)
+        return make_loader(self._taught, picks, num_workers=self._workers, pin_memory=torch.cuda.is_available())
 
     def val(self, *, rank: int, world_size: int) -> Batches:
         if len(self._watched) < world_size:  # too few to share: all look at all of them

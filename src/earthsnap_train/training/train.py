@@ -5,7 +5,8 @@ digest; the steps and the epochs of the weights that were kept, per phase); ``no
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -43,16 +44,8 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     s = Settings.model_validate(settings)
     torch.set_num_threads(context.resources.threads)
     curves = Curves(context.scratch / "curves.jsonl", context.events)
-    try:
+    with or_out_of_memory(s):
         phases = _teach(s, inputs, out, context, curves)
-    except (torch.cuda.OutOfMemoryError, ProcessRaisedException) as error:
-        if isinstance(error, ProcessRaisedException) and "OutOfMemoryError" not in str(error):
-            raise
-        raise EnvironmentProblem(
-            f"the GPU's memory is too small for a batch of {s.training.batch_size} photographs of {s.backbone.image_px} px",
-            where="training.batch_size",
-            remedy=f"training.batch_size={max(1, s.training.batch_size // 2)}, or a smaller backbone.image_px",
-        ) from error
     described = {
         "classes": s.classes,
         "classes_digest": classes_digest(s.classes),
@@ -62,6 +55,21 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     (out / "model.json").write_text(json.dumps(described, ensure_ascii=False, sort_keys=True, indent=1))
     (out / "notes").mkdir()
     (out / "notes" / "curves.json").write_text(json.dumps(curves.read()))
+
+
+@contextmanager
+def or_out_of_memory(s: Settings) -> Iterator[None]:
+    """Raises EnvironmentProblem where the GPU's memory is too small, in this process or in one of several."""
+    try:
+        yield
+    except (torch.cuda.OutOfMemoryError, ProcessRaisedException) as error:
+        if isinstance(error, ProcessRaisedException) and "OutOfMemoryError" not in str(error):
+            raise
+        raise EnvironmentProblem(
+            f"the GPU's memory is too small for a batch of {s.training.batch_size} photographs of {s.backbone.image_px} px",
+            where="training.batch_size",
+            remedy=f"training.batch_size={max(1, s.training.batch_size // 2)}, or a smaller backbone.image_px",
+        ) from error
 
 
 def _teach(s: Settings, inputs: Mapping[str, Path], out: Path, context: Context, curves: Curves) -> dict[str, Taught]:
