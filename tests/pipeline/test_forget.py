@@ -1,0 +1,94 @@
+"""A photograph that is to be forgotten is in nothing that the program made; splits and other photographs stay."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from earthsnap_train.errors import NotFoundError
+from earthsnap_train.pipeline.forget import Traces, find_traces, forget
+from earthsnap_train.pipeline.store import Store
+from earthsnap_train.release.registry import Registry
+from tests.conftest import FinishedRun
+
+
+@pytest.fixture
+def place(finished_run: FinishedRun, tmp_path: Path) -> Path:
+    """A copy of the finished run, to do with as one likes."""
+    return Path(shutil.copytree(finished_run.folder, tmp_path / "copy"))
+
+
+def _image(place: Path, split: str) -> str:
+    rows = pq.read_table(place / "registry/plants-debug/1/lineage/images.parquet").to_pylist()
+    return next(row["image_id"] for row in rows if row["split"] == split)
+
+
+def _golden(place: Path) -> str:
+    (first, *_) = json.loads((place / "registry/plants-debug/1/golden/answers.json").read_text())
+    rows = pq.read_table(place / "registry/plants-debug/1/lineage/images.parquet")["image_id"].to_pylist()
+    return next(i for i in rows if i.startswith(Path(first["file"]).stem))
+
+
+def _traces(place: Path, image: str) -> Traces:
+    return find_traces(image, Store(place / "store"), Registry(place / "registry"), place / "outputs")
+
+
+@pytest.mark.slow
+def test_releases_that_learnt_from_it_are_told_from_those_judged_on_it(place: Path) -> None:
+    taught = _traces(place, _image(place, "train"))
+    judged = _traces(place, _image(place, "test"))
+    assert ([r.name for r in taught.taught], [r.name for r in taught.judged]) == (["plants-debug-1"], [])
+    assert ([r.name for r in judged.taught], [r.name for r in judged.judged]) == ([], ["plants-debug-1"])
+
+
+@pytest.mark.slow
+def test_it_is_found_by_its_path_too(place: Path) -> None:
+    image_id = _image(place, "train")
+    (uri,) = _traces(place, image_id).uris
+    assert _traces(place, uri).image_id == image_id
+
+
+@pytest.mark.slow
+def test_what_was_made_of_it_is_gone_and_splits_stay(place: Path) -> None:
+    image_id = _golden(place)
+    store = Store(place / "store")
+    before = store.head("plants-debug", "ingest")
+    assert before is not None
+    old = pq.read_table(store.path(before.key) / "manifest.parquet")
+    traces = _traces(place, image_id)
+    forget(traces, store)
+
+    assert {"ingest", "select", "records", "embed", "train", "bundle", "report"} <= {a.kind for a in traces.artifacts}
+    for artifact in store.all():
+        for name in artifact.files:
+            if artifact.kind != "draw" and name.endswith((".parquet", ".json")):
+                assert image_id.encode() not in (store.path(artifact.key) / name).read_bytes(), (artifact.stage, name)
+    after = store.head("plants-debug", "ingest")
+    assert after is not None
+    new = pq.read_table(store.path(after.key) / "manifest.parquet")
+    assert new.to_pylist() == [row for row in old.to_pylist() if row["image_id"] != image_id]
+    release = place / "registry/plants-debug/1"
+    assert not list((release / "golden").glob(f"{image_id[:16]}*"))
+    assert not (release / "report").exists()
+    assert not list((place / "outputs").glob("*/*/report.html"))
+    assert store.forgotten.read_text().split() == [image_id]
+
+
+@pytest.mark.slow
+def test_what_never_saw_it_stays(place: Path) -> None:
+    store = Store(place / "store")
+    before = {artifact.stage: artifact.key for artifact in store.all()}
+    traces = _traces(place, _image(place, "train"))
+    forget(traces, store)
+    kept = {artifact.stage for artifact in store.all()}
+    (records,) = (artifact.stage for artifact in traces.artifacts if artifact.kind == "records")
+    others = {stage for stage in before if stage.startswith("records/")} - {records}
+    assert len(others) >= 1
+    assert others | {"trunk", "draw"} <= kept
+
+
+def test_what_nothing_knows_is_said_to_be_unknown(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="knows this photograph"):
+        find_traces("rose.jpg", Store(tmp_path / "store"), Registry(tmp_path / "registry"), tmp_path / "outputs")
