@@ -3,6 +3,7 @@
 What is in the store is not run again, so that a run which was stopped in any way goes on where it was.
 """
 
+import errno
 import os
 import queue
 import shutil
@@ -86,35 +87,36 @@ class _Run:
         self.plan, self.settings, self.store, self.places, self.listen = plan, settings, store, places, listen
         self.cores = usable_cores()
         self.slots = settings.stages or max(1, self.cores // settings.threads)
-        self.gpus = _gpu_groups(settings)
+        self.gpus = _gpu_groups(settings)  # those that no stage uses now
+        self.num_gpus = len(self.gpus)
         self.outcomes: dict[str, Outcome] = {}
         self.running: dict[Future[Artifact], tuple[Stage, str, Resources]] = {}
         self.digests = {f"@{name}": digest for name, digest in plan.externals.items()}
         self.reasons: dict[str, str] = {}
+        self.failure: EarthsnapError | None = None
         self.executor: Any = None
         self.events: Any = None
+        self.listener = threading.Thread(target=self._listen, daemon=True)
         self.ended = threading.Event()
 
     def go(self, only: Collection[str] | None) -> dict[str, Outcome]:
         todo = [stage for stage in self.plan.stages if only is None or stage.name in only]
-        failure: BaseException | None = None
         try:
-            while todo or self.running:
-                if failure is None:
-                    todo = [stage for stage in todo if not self._advance(stage)]
-                if not self.running:
-                    if failure is not None or todo:
-                        break
-                    continue
-                done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    failure = self._finish(future) or failure
+            while True:
+                waiting = len(todo)
+                todo = [stage for stage in todo if self.failure is not None or not self._advance(stage)]
+                if self.running:
+                    done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        self._finish(future)
+                elif self.failure is not None or len(todo) == waiting:
+                    break
         except BaseException:
             self._stop()
             raise
         self._close()
-        if failure is not None:
-            raise failure
+        if self.failure is not None:
+            raise self.failure
         assert not todo, [stage.name for stage in todo]
         return self.outcomes
 
@@ -147,38 +149,41 @@ class _Run:
         )  # fmt: skip
         self._say(stage.name, "started", {"reason": reason, "num_images": stage.num_images})
         if kind.light:
-            artifact = _perform(task, self.store, lambda event: self.listen(event))
-            self._conclude(stage, artifact, cached=False, reason=reason)
+            try:
+                artifact = _perform(task, self.store, self.listen)
+            except Exception as error:
+                self._fail(stage, error)
+            else:
+                self._conclude(stage, artifact, cached=False, reason=reason)
         else:
             self.running[self._pool().submit(_work, task)] = (stage, key, resources)
             self.reasons[stage.name] = reason
         return True
 
-    def _finish(self, future: "Future[Artifact]") -> BaseException | None:
+    def _finish(self, future: "Future[Artifact]") -> None:
         stage, _, resources = self.running.pop(future)
         if resources.devices:
             self.gpus.append(resources.devices)
         try:
             artifact = future.result()
-        except BrokenProcessPool:
-            return EnvironmentProblem(
-                "a process of this run was ended from outside, most often for want of memory",
-                where=stage.name,
-                remedy="launcher.stages=1 runs one stage at a time; the same command goes on where this one stopped",
-            )
-        except EarthsnapError as error:
-            self._say(stage.name, "failed", {"error": str(error)})
-            return error
         except Exception as error:
-            self._say(stage.name, "failed", {"error": "".join(traceback.format_exception(error))})
-            return _as_ours(error, stage)
-        self._conclude(stage, artifact, cached=False, reason=self.reasons.get(stage.name, ""))
-        return None
+            self._fail(stage, error)
+        else:
+            self._conclude(stage, artifact, cached=False, reason=self.reasons.get(stage.name, ""))
+
+    def _fail(self, stage: Stage, error: Exception) -> None:
+        """The first failure is the one that is told; those beside it may follow from it."""
+        ours = in_our_words(error, stage)
+        if ours is not error:
+            ours.__cause__ = error
+        self._say(stage.name, "failed", {"error": "".join(traceback.format_exception(ours))})
+        self.failure = self.failure or ours
 
     def _conclude(self, stage: Stage, artifact: Artifact, *, cached: bool, reason: str) -> None:
         self.digests[stage.name] = artifact.digest
         self.outcomes[stage.name] = Outcome(artifact=artifact, cached=cached, reason=reason)
         self.store.set_head(self.plan.family, stage.name, artifact.key)
+        self.store.used(artifact.key)
         self._say(
             stage.name, "cached" if cached else "done", {"seconds": artifact.seconds, "num_images": stage.num_images}
         )
@@ -191,23 +196,19 @@ class _Run:
 
     def _take(self, stage: Stage) -> Resources | None:
         """What the stage may use, or None while all is taken."""
-        if len(self.running) >= self.slots + len(self.gpus):
+        if len(self.running) >= self.slots + self.num_gpus:
             return None
         workers = self.settings.workers or self.cores
         common = {"threads": self.settings.threads, "checkpoint_every_s": self.settings.checkpoint_every_s}
-        if KINDS[stage.kind].uses_gpu and (self.gpus or self._has_gpu):
+        if KINDS[stage.kind].uses_gpu and self.num_gpus:
             if not self.gpus:
                 return None
             return Resources(workers=workers, accelerator="cuda", devices=self.gpus.pop(), **common)  # type: ignore[arg-type]
         on_cpu = sum(1 for _, _, resources in self.running.values() if not resources.devices)
         if on_cpu >= self.slots:
             return None
-        inside = workers if KINDS[stage.kind].parallel_inside or self._has_gpu else 1
+        inside = workers if KINDS[stage.kind].parallel_inside or self.num_gpus else 1
         return Resources(workers=inside, **common)  # type: ignore[arg-type]
-
-    @property
-    def _has_gpu(self) -> bool:
-        return bool(self.gpus) or any(resources.devices for _, _, resources in self.running.values())
 
     # ---- processes
 
@@ -216,21 +217,24 @@ class _Run:
             for variable in THREAD_VARIABLES:
                 os.environ.setdefault(variable, str(self.settings.threads))
             self.events = get_context("spawn").Queue()
-            self.executor = pool(self.slots + len(self.gpus), _prepare, self.events)
-            threading.Thread(target=self._listen, daemon=True).start()
+            self.executor = pool(self.slots + self.num_gpus, _prepare, self.events)
+            self.listener.start()
         return self.executor
 
     def _listen(self) -> None:
-        while not self.ended.is_set():
+        while True:
             try:
                 self.listen(self.events.get(timeout=0.1))
             except queue.Empty:
-                continue
+                if self.ended.is_set():
+                    return
 
     def _close(self) -> None:
+        """Waits for the processes, and then for the last that they said."""
         if self.executor is not None:
             self.executor.shutdown()
             self.ended.set()
+            self.listener.join()
 
     def _stop(self) -> None:
         """Ends every process at once: what they had finished is kept, what they had begun is in their scratch folders."""
@@ -244,15 +248,32 @@ class _Run:
         self.listen(Event(stage=stage, kind=kind, values=values, at=time.time()))
 
 
-def _as_ours(error: Exception, stage: Stage) -> EarthsnapError:
-    if isinstance(error, OSError) and error.errno == 28:
+def in_our_words(error: Exception, stage: Stage) -> EarthsnapError:
+    """What a person can do about a stage's failure; its own error where the stage has said it already."""
+    if isinstance(error, EarthsnapError):
+        return error
+    if isinstance(error, BrokenProcessPool):
+        return EnvironmentProblem(
+            "a process of this run was ended from outside, most often for want of memory",
+            where=stage.name,
+            remedy="launcher.stages=1 runs one stage at a time; the same command goes on where this one stopped",
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentProblem(
             "the disk is full",
             where=stage.name,
-            remedy="free some space (earthsnap gc lists what may go) and run again",
+            remedy="free some space (earthsnap gc dry_run=true lists what may go) and run again",
+        )
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, without importing it
+        return EnvironmentProblem(
+            "the GPU's memory is too small for this stage",
+            where=stage.name,
+            remedy="a smaller training.batch_size or backbone.image_px, or launcher.accelerator=cpu",
         )
     if isinstance(error, MemoryError):
-        return EnvironmentProblem("the memory is too small", where=stage.name, remedy="launcher.stages=1")
+        return EnvironmentProblem(
+            "the memory is too small", where=stage.name, remedy="launcher.stages=1 runs one stage at a time"
+        )
     return StageError(
         f"{type(error).__name__}: {error}",
         where=stage.name,

@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
+from hydra import compose, initialize_config_dir
 from PIL import Image
 
+from earthsnap_train.__main__ import conf_folder, run_command, through_the_door, translate
 from earthsnap_train.context import Context
 from earthsnap_train.pipeline.plan import Plan, Stage, split_reference
+from earthsnap_train.spec.debug import shrunk
 from earthsnap_train.spec.run import RunSpec
 
 REPOSITORY = Path(__file__).parents[1]
@@ -55,8 +58,6 @@ def earthsnap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Said]]:
     """The command line inside this process, which is fast; it starts in an empty folder."""
-    from earthsnap_train.__main__ import run_command
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["earthsnap"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # the command sets it; this way it is gone afterwards
@@ -70,6 +71,13 @@ def earthsnap(
 
     yield call
     signal.signal(signal.SIGTERM, before)
+
+
+def declare(*typed: str) -> RunSpec:
+    """The declaration that a command line makes, as it comes through the door."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        spec = through_the_door(compose("config", overrides=translate(typed)))
+    return shrunk(spec) if spec.debug else spec
 
 
 def environment(**changes: str) -> Mapping[str, str]:
@@ -150,8 +158,6 @@ def draw_folder(root: Path, *, species: Mapping[str, int]) -> Path:
 
 
 def _photograph(seed: int) -> Image.Image:
-    import numpy as np
-
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, size=(6, 6, 3), dtype=np.uint8))
     fine = rng.normal(0, 25, size=(64, 64, 3))  # without it the checks call the picture blurred

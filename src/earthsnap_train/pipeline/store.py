@@ -9,9 +9,10 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -67,18 +68,28 @@ class Store:
 
     def find(self, key: str) -> Artifact | None:
         """The artifact of ``key`` if it is there and whole; one whose files are gone or cut is set aside."""
-        try:
+        artifact: Artifact | None = None
+        with suppress(FileNotFoundError, ValueError):
             artifact = Artifact.model_validate_json((self.path(key) / "artifact.json").read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            artifact = None
         if artifact is not None and all(self._has(key, name, f.size) for name, f in artifact.files.items()):
             return artifact
-        broken = self.root / "broken" / f"{key}.{time.time_ns()}"
-        broken.parent.mkdir(parents=True, exist_ok=True)
-        self.path(key).rename(broken)
+        if self.path(key).exists():
+            broken = self.root / "broken" / f"{key}.{time.time_ns()}"
+            broken.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # somebody else has set it aside, or removed it
+                self.path(key).rename(broken)
         return None
+
+    def used(self, key: str) -> None:
+        """Marks an artifact as needed today; ``gc`` keeps what was needed lately."""
+        with suppress(FileNotFoundError):
+            os.utime(self.path(key) / "artifact.json")
+
+    def last_used(self, key: str) -> float:
+        try:
+            return (self.path(key) / "artifact.json").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def _has(self, key: str, name: str, size: int) -> bool:
         try:
@@ -208,7 +219,7 @@ class Store:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Readers of ``path`` see the old bytes or the new ones, never a part."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     with temporary.open("wb") as f:
         f.write(content)
         f.flush()

@@ -6,6 +6,7 @@ SQLite keeps what is decided (WAL, one immediate transaction per change, so that
 
 import getpass
 import json
+import os
 import shutil
 import sqlite3
 import time
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from earthsnap_train.errors import NotFoundError, did_you_mean
 
 State = Literal["PendingApproval", "Approved", "Rejected"]
+BUSY_TIMEOUT_S = 60  # copying a release into its place is part of the transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS releases (
@@ -60,7 +62,7 @@ class Registry:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         self.root.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.root / "registry.sqlite", timeout=30, isolation_level=None)
+        connection = sqlite3.connect(self.root / "registry.sqlite", timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
@@ -77,7 +79,7 @@ class Registry:
     def _rows(self, query: str, values: Sequence[object]) -> list[tuple[object, ...]]:
         if not (self.root / "registry.sqlite").is_file():
             return []
-        connection = sqlite3.connect(self.root / "registry.sqlite", timeout=30)
+        connection = sqlite3.connect(self.root / "registry.sqlite", timeout=BUSY_TIMEOUT_S)
         try:
             return connection.execute(query, values).fetchall()
         finally:
@@ -133,10 +135,6 @@ class Registry:
         """
         if (known := self.find(family, digest)) is not None:
             return known, False
-        (self.root / family).mkdir(parents=True, exist_ok=True)
-        incoming = self.root / family / f"incoming-{digest[:16]}"
-        shutil.rmtree(incoming, ignore_errors=True)
-        shutil.copytree(bundle, incoming, ignore=shutil.ignore_patterns("artifact.json"))
         state: State = "Rejected" if reasons else "PendingApproval"
         with self._writing() as connection:
             taken = connection.execute(
@@ -144,12 +142,13 @@ class Registry:
                 [family, digest],
             ).fetchone()
             if taken is not None:
-                shutil.rmtree(incoming, ignore_errors=True)
                 return self._release(taken), False
             (highest,) = connection.execute("SELECT max(number) FROM releases WHERE family = ?", [family]).fetchone()
             number = (highest or 0) + 1
-            final = self.root / family / str(number)
-            shutil.rmtree(final, ignore_errors=True)  # of a writer that was killed before its row was written
+            final, incoming = self.root / family / str(number), self.root / family / "incoming"
+            for left_over in (final, incoming):  # of a writer that was killed before its row was written
+                shutil.rmtree(left_over, ignore_errors=True)
+            shutil.copytree(bundle, incoming, ignore=shutil.ignore_patterns("artifact.json"))
             description = {
                 "format": 1, "family": family, "number": number, "digest": digest, "lineage": lineage,
                 "files": _digests(incoming),
@@ -172,7 +171,9 @@ class Registry:
         path = release.path / "report" / "report.html"
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            path.write_text(html)
+            incoming = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+            incoming.write_text(html, encoding="utf-8")
+            incoming.replace(path)
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     store = Store(Path(spec.paths.store))
     console = console_for_people()
     oldest = time.time() - job.keep_days * 86400
-    garbage = [a for a in unneeded(store) if a.created <= oldest]
+    garbage = [a for a in unneeded(store) if store.last_used(a.key) <= oldest]
     num_bytes = 0
     for artifact in garbage:
         size = sum(f.size for f in artifact.files.values())
