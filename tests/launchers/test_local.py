@@ -73,7 +73,7 @@ def test_what_is_in_the_store_is_not_run_again(prepared: Prepared, store: Store)
     first = launch(prepared.plan, SETTINGS, store, prepared.places, lambda event: None, only=wanted)
     second = launch(prepared.plan, SETTINGS, store, prepared.places, lambda event: None, only=wanted)
 
-    assert list(first) and set(first) == set(second) == set(wanted)
+    assert set(first) == set(second) == set(wanted)
     assert not any(outcome.cached for outcome in first.values() if outcome.artifact.stage == "ingest")
     assert all(outcome.cached for outcome in second.values())
     assert {n: o.artifact.digest for n, o in first.items()} == {n: o.artifact.digest for n, o in second.items()}
@@ -119,8 +119,9 @@ def test_a_light_stage_that_fails_stops_nobody_beside_it(tmp_path: Path, store: 
     (tmp_path / "nothing").mkdir()
     events: list[Event] = []
 
+    plan = plan_of(draw(), broken, manifest="x")
+
     with pytest.raises(StageError, match="select/parent: FileNotFoundError") as raised:
-        plan = plan_of(draw(), broken, manifest="x")
         launch(plan, SETTINGS, store, {"manifest": tmp_path / "nothing"}, events.append)
 
     assert isinstance(raised.value.__cause__, FileNotFoundError)
