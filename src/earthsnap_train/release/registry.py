@@ -82,6 +82,10 @@ class Registry:
         connection = sqlite3.connect(self.root / "registry.sqlite", timeout=BUSY_TIMEOUT_S)
         try:
             return connection.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):  # another process is making the registry just now
+                return []
+            raise
         finally:
             connection.close()
 
