@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
 from earthsnap_train.errors import NotFoundError, did_you_mean
@@ -64,8 +65,9 @@ class Registry:
         self.root.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self.root / "registry.sqlite", timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(_SCHEMA)
+            with FileLock(self.root / "registry.lock"):  # SQLite does not wait for others while it changes the mode
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.executescript(_SCHEMA)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
