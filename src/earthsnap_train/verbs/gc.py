@@ -2,6 +2,8 @@
 
 import shutil
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,22 +21,24 @@ def run(spec: RunSpec) -> tuple[int, None]:
     console = console_for_people()
     oldest = time.time() - job.keep_days * 86400
     garbage = [a for a in unneeded(store) if store.last_used(a.key) <= oldest]
-    num_bytes = 0
-    for artifact in garbage:
-        size = sum(f.size for f in artifact.files.values())
-        if job.dry_run or _remove(store, artifact.key):
-            num_bytes += size
-            console.print(f"  {artifact.stage}  {size / 1e6:,.1f} MB  {artifact.key[:12]}", markup=False)
-    left_over = _left_over(store, oldest)
-    if not job.dry_run:
-        for folder in left_over:
-            shutil.rmtree(folder, ignore_errors=True)
+    going = [a for a in garbage if job.dry_run or _remove(store, a.key)]
+    for artifact in going:
+        console.print(f"  {artifact.stage}  {_megabytes([artifact])}  {artifact.key[:12]}", markup=False)
+    left_over = [folder for folder in _left_over(store, oldest) if job.dry_run or _clear(store, folder)]
     what = "would be freed" if job.dry_run else "freed"
     console.print(
-        f"{len(garbage)} artifacts and {len(left_over)} left-over folders, {num_bytes / 1e6:,.1f} MB {what}",
+        f"{_counted(len(going), 'artifact')} and {_counted(len(left_over), 'left-over folder')}, {_megabytes(going)} {what}",
         markup=False,
     )
     return 0, None
+
+
+def _megabytes(artifacts: Sequence[Artifact]) -> str:
+    return f"{sum(f.size for a in artifacts for f in a.files.values()) / 1e6:,.1f} MB"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def unneeded(store: Store) -> list[Artifact]:
@@ -51,13 +55,22 @@ def unneeded(store: Store) -> list[Artifact]:
 
 def _remove(store: Store, key: str) -> bool:
     """False where a run holds the key's lock just now."""
-    lock = FileLock(store.root / "locks" / f"{key}.lock")
-    try:
-        with lock.acquire(timeout=0):
-            store.remove(key)
-    except (Timeout, FileNotFoundError):
-        return False
-    return True
+    with suppress(Timeout, FileNotFoundError), _lock(store, key).acquire(timeout=0):
+        store.remove(key)
+        return True
+    return False
+
+
+def _clear(store: Store, folder: Path) -> bool:
+    """The same for what a run leaves while it works: ``<key>`` or ``<key>.<number>``."""
+    with suppress(Timeout), _lock(store, folder.name.partition(".")[0]).acquire(timeout=0):
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+    return False
+
+
+def _lock(store: Store, key: str) -> FileLock:
+    return FileLock(store.root / "locks" / f"{key}.lock")
 
 
 def _left_over(store: Store, oldest: float) -> list[Path]:
