@@ -13,6 +13,7 @@ from typing import Protocol, assert_never
 from earthsnap_train.spec.tracking import NoTracking, TrackingSpec, Wandb
 
 INIT_TIMEOUT_S = 5
+FINISH_TIMEOUT_S = 120  # of one run's upload; what is then missing is in the run's folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +51,15 @@ class Nobody:
 
 
 class WandbTracker:
-    """Weights & Biases: a run a job, all of one group. Offline unless a key is there; it never prompts."""
+    """Weights & Biases: a run a job, all of one group. Offline unless a key is there and the service answers; no prompt."""
 
     def __init__(self, spec: Wandb) -> None:
         self._spec = spec
 
     def tell(self, runs: Sequence[TrackedRun], *, group: str, config: Mapping[str, object], folder: Path) -> str:
-        mode = self._spec.mode if self._spec.mode != "auto" else "online" if key_is_there() else "offline"
+        wanted = self._spec.mode != "offline"
+        why_offline = ", for there is no key" if wanted and not key_is_there() else ""
+        mode = "online" if wanted and not why_offline else "offline"
         # Beside the runs, so that a folder copied to another machine can be synced from there with nothing lost.
         os.environ["WANDB_DATA_DIR"] = str(folder.resolve() / "wandb")
         os.environ["WANDB_SILENT"] = "true"
@@ -64,35 +67,33 @@ class WandbTracker:
 
         settings = wandb.Settings(
             console="off", disable_git=True, disable_code=True, disable_job_creation=True, init_timeout=INIT_TIMEOUT_S,
-            x_disable_stats=True, x_disable_meta=True,
+            finish_timeout=FINISH_TIMEOUT_S, x_disable_stats=True, x_disable_meta=True,
         )  # fmt: skip
         for tracked in runs:
-            run = self._begin(wandb, settings, tracked, mode=mode, group=group, config=config, folder=folder)
-            if run is None:
-                mode = "offline"  # the service did not answer in time: nothing waits for it
+            try:
                 run = self._begin(wandb, settings, tracked, mode=mode, group=group, config=config, folder=folder)
-            assert run is not None
+            except Exception as error:
+                if mode == "offline":
+                    raise
+                # The service does not answer, or not to this key: nothing waits for it.
+                mode, why_offline = "offline", f", for the service could not be used ({str(error).splitlines()[0]})"
+                run = self._begin(wandb, settings, tracked, mode=mode, group=group, config=config, folder=folder)
             for step, values in tracked.rows:
                 run.log(dict(values), step=step)
             run.summary.update(dict(tracked.summary))
             run.finish()
         if mode == "online":
             return f"W&B      online, project {self._spec.project}, group {group}"
-        return f"W&B      offline; to upload: wandb sync {folder / 'wandb'}/offline-run-*"
+        return f"W&B      offline{why_offline}; to upload: wandb sync {folder / 'wandb'}/offline-run-*"
 
     def _begin(
         self, wandb: object, settings: object, tracked: TrackedRun, *, mode: str, group: str,
         config: Mapping[str, object], folder: Path,
-    ) -> "_Run | None":  # fmt: skip
-        try:
-            run: _Run = wandb.init(  # type: ignore[attr-defined]
-                mode=mode, project=self._spec.project, entity=self._spec.entity, group=group, job_type=tracked.job_type,
-                name=f"{group} {tracked.name}", config=dict(config), dir=str(folder), settings=settings,
-            )  # fmt: skip
-        except Exception:
-            if mode == "offline":
-                raise
-            return None
+    ) -> "_Run":  # fmt: skip
+        run: _Run = wandb.init(  # type: ignore[attr-defined]
+            mode=mode, project=self._spec.project, entity=self._spec.entity, group=group, job_type=tracked.job_type,
+            name=f"{group} {tracked.name}", config=dict(config), dir=str(folder), settings=settings,
+        )  # fmt: skip
         return run
 
 

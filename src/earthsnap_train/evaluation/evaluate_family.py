@@ -94,7 +94,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         Taxonomy.read(inputs["manifest"] / "taxonomy.parquet"),
         group_of,
         clusters=[row.cluster_id for row in rows],
-        cost=Cost(multiply_adds=_multiply_adds(family, all_groups_BG), latency_ms=None),
+        cost=Cost(multiply_adds=multiply_adds(family, all_groups_BG), latency_ms=None),
         flat_cost=Cost(multiply_adds=flat_node.multiply_adds, latency_ms=None) if flat_node else None,
     )
     (out / "metrics.json").write_text(metrics.model_dump_json(indent=1))
@@ -126,7 +126,7 @@ def _oracle(
     return np.asarray([said.get(i, s) for i, s in zip(image_ids, species, strict=True)], dtype=np.str_)
 
 
-def _multiply_adds(family: Family, groups_BG: Floats) -> float:
+def multiply_adds(family: Family, groups_BG: Floats) -> float:
     """Mean over the photographs; a trunk that several nodes share looks at each of them once."""
     chosen_BG = family.children_to_run(groups_BG)
     everyone_B = np.ones(len(groups_BG), dtype=np.bool_)

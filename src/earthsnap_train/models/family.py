@@ -84,7 +84,7 @@ class Family(BaseModel):
             return np.zeros(groups_BG.shape, dtype=np.bool_)
         order_BG = np.argsort(-groups_BG, axis=1, kind="stable")
         sorted_BG = np.take_along_axis(groups_BG, order_BG, axis=1)
-        covered_before_BG = np.cumsum(sorted_BG, axis=1) - sorted_BG
+        covered_before_BG = np.pad(np.cumsum(sorted_BG, axis=1)[:, :-1], ((0, 0), (1, 0)))
         limit = 1 if self.routing.kind == "hard" else self.routing.top_k
         wanted_BG = (covered_before_BG < self.routing.mass) & (np.arange(groups_BG.shape[1]) < limit)
         wanted_BG[:, 0] = True
