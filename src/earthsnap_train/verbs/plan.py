@@ -74,6 +74,6 @@ def _total(prepared: Prepared) -> str:
     known = [state.seconds for state in waiting if state.seconds is not None]
     work = f"about {duration(sum(known))} of work" if known else "how long is not known before the first run"
     if known and len(known) < len(waiting):
-        work += f", and {len(waiting) - len(known)} stages that never ran before"
+        work += f", and what never ran before ({len(waiting) - len(known)})"
     stages = f"{len(waiting)} of {len(prepared.states)} stages to run at most"
     return f"{stages}, {work}. A stage whose inputs come out the same is left out."
