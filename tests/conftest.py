@@ -189,7 +189,6 @@ SMALL = (
     "training.head_first.num_epochs=4",
     "training.head_first.batch_size=8",
     "training.augmentation.colour_jitter=null",
-    "evaluation.gates={}",
     "tracking=none",
     "name=tiny",
 )
