@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -150,10 +151,10 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 
 def draw_folder(root: Path, *, species: Mapping[str, int]) -> Path:
     """``{"Rosa/Rosa canina": 6}``: so many little photographs, each unlike all others, in a folder of that name."""
-    for number, (name, count) in enumerate(species.items()):
+    for name, count in species.items():
         (root / name).mkdir(parents=True)
         for at in range(count):
-            _photograph(1000 * number + at).save(root / name / f"{at:03d}.png")
+            _photograph(zlib.crc32(f"{name}/{at}".encode())).save(root / name / f"{at:03d}.png")
     return root
 
 

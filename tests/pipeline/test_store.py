@@ -175,7 +175,7 @@ def test_a_file_is_replaced_at_once(tmp_path: Path) -> None:
     write_atomically(path, b"old")
 
     def write(number: int) -> None:
-        for _ in range(50):
+        for _ in range(8):
             write_atomically(path, json.dumps([number] * 1000).encode())
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
