@@ -27,13 +27,13 @@ def pool(workers: int, prepare: Callable[..., None] | None = None, *arguments: o
 def _begin(prepare: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
     # An interrupt at the keyboard reaches every process; it is the parent's to act upon.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if prepare is not None:
         prepare(*arguments)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """From now on this process ends when the one that started it does, even if that was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

@@ -2,10 +2,15 @@
 
 import json
 import multiprocessing
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from torch import Tensor, nn
@@ -218,6 +223,23 @@ def test_two_processes_come_to_nearly_the_same_weights_as_one(tmp_path: Path) ->
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
+def test_the_processes_of_a_fit_end_with_it_even_when_it_is_killed(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    fitting = subprocess.Popen([sys.executable, __file__, str(tmp_path)], env=environment, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "curves.jsonl").exists():
+        assert fitting.poll() is None
+        time.sleep(0.1)
+    ranks = psutil.Process(fitting.pid).children(recursive=True)
+    assert len(ranks) >= 2
+    fitting.kill()
+    fitting.wait()
+    _, alive = psutil.wait_procs(ranks, timeout=60)
+    for left_over in alive:
+        left_over.kill()
+    assert alive == []
+
+
 def test_a_batch_that_devices_cannot_share_is_refused_before_any_starts(tmp_path: Path) -> None:
     settings = teaching(batch_size=7)
     with pytest.raises(ConfigError, match=r"training\.batch_size: a batch of 7 cannot be divided among 2 devices"):
@@ -241,3 +263,13 @@ def test_curves_count_on_from_phase_to_phase(tmp_path: Path) -> None:
     curves.after(5).measure(1, {"val_loss": 0.5})
     assert curves.read() == [{"step": 5, "val_loss": 2.0}, {"step": 6, "loss": 1.0, "val_loss": 0.5}]
     assert json.loads((tmp_path / "curves.jsonl").read_text().splitlines()[0]) == {"step": 5, "val_loss": 2.0}
+
+
+def _fit_for_long(folder: Path) -> None:
+    settings = teaching(num_epochs=100_000)
+    curves = Curves(folder / "curves.jsonl", Silence())
+    taught(folder / "scratch", settings, resources=Resources(devices=(0, 1)), events=curves)
+
+
+if __name__ == "__main__":
+    _fit_for_long(Path(sys.argv[1]))

@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from earthsnap_train.context import Events
+from earthsnap_train.processes import end_with_parent
 from earthsnap_train.training.classifier import Classifier
 
 MEASURE_EVERY_S = 1.0
@@ -36,6 +37,14 @@ class Saver(Callback):
                 os.fsync(f.fileno())
             temporary.replace(self._path)
         self._saved = time.monotonic()
+
+
+class EndWithParent(Callback):
+    """The processes of one fit end with the one that started them, however that ended."""
+
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        if trainer.world_size > 1:
+            end_with_parent()
 
 
 class Best(Callback):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from earthsnap_train.context import Events, Resources
 from earthsnap_train.errors import ConfigError
-from earthsnap_train.training.callbacks import Best, Saver, Teller
+from earthsnap_train.training.callbacks import Best, EndWithParent, Saver, Teller
 from earthsnap_train.training.classifier import Classifier
 
 
@@ -70,6 +70,7 @@ def fit(
         done, rank=0, world_size=max(1, len(resources.devices))
     )  # what is wrong with it is said here, not by a rank
     callbacks: list[Callback] = [
+        EndWithParent(),
         Teller(events, batch_size=settings.batch_size),
         Saver(checkpoint, every_s=resources.checkpoint_every_s),
     ]
