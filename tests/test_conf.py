@@ -1,0 +1,107 @@
+"""Every file under conf/ can be chosen, says what it is, and declares only what there is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from earthsnap_train.__main__ import VERBS
+from earthsnap_train.pipeline.prepare import prepare
+from earthsnap_train.pipeline.store import Store
+from earthsnap_train.spec.evaluation import Gate
+from earthsnap_train.spec.run import RunSpec
+from tests.conftest import REPOSITORY, declare
+
+CONF = REPOSITORY / "conf"
+FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+EXPERIMENTS = [path.stem for path in FILES if path.parts[0] == "experiment"]
+CHOICES = [
+    (path.parts[0], path.stem) for path in FILES if len(path.parts) == 2 and path.parts[0] not in ("experiment", "job") and path.stem != "base"
+]  # fmt: skip
+# What a choice leaves to the person who makes it.
+GIVEN = {
+    ("dataset", "folder"): ["dataset.source.root=photographs"],
+    ("dataset", "table"): ["dataset.source.root=photographs"],
+    ("dataset", "s3"): ["dataset.source.bucket=photographs"],
+    ("grouping", "manual"): ["grouping.groups={roses: [rosa-canina]}"],
+    ("grouping", "file"): ["grouping.file=groups.yaml"],
+    ("job", "forget"): ["image=x"],
+    ("job", "export-records"): ["node=parent", "out=there"],
+}
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_makes_a_valid_declaration(group: str, choice: str) -> None:
+    spec = declare("name=x", f"{group}={choice}", *GIVEN.get((group, choice), []))
+
+    assert isinstance(spec, RunSpec)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_makes_a_valid_declaration(verb: str) -> None:
+    assert declare(verb, "name=x", *GIVEN.get(("job", verb), [])).job.verb == verb
+
+
+def test_every_verb_has_its_file() -> None:
+    assert {path.stem for path in FILES if path.parts[0] == "job"} == set(VERBS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("debug", ["false", "true"])
+def test_every_experiment_can_be_planned(name: str, debug: str, tmp_path: Path) -> None:
+    spec = declare(f"experiment={name}", f"debug={debug}", f"paths.groupings={tmp_path}")
+    source: Any = spec.dataset.source
+    if not Path(getattr(source, "root", ".")).is_dir():
+        pytest.skip(f"the photographs of {name} are not here: {source.root}")
+
+    plan = prepare(spec, Store(tmp_path / "store")).plan
+
+    assert {"ingest", "bundle", "report"} <= {stage.name for stage in plan.stages}
+    assert plan.family == (f"{name}-debug" if debug == "true" else name)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_opens_with_its_command_and_what_it_needs(name: str) -> None:
+    header = _header(CONF / "experiment" / f"{name}.yaml")
+
+    assert f"python -m earthsnap_train +experiment={name}" in header
+    assert "Needs:" in header
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_every_file_says_what_it_is(path: Path) -> None:
+    assert len(_header(CONF / path).removeprefix("# @package _global_").strip("# \n")) > 10
+
+
+def test_every_group_is_a_part_of_the_declaration() -> None:
+    groups = {path.parts[0] for path in FILES if len(path.parts) > 1} - {"experiment", "hydra"}
+
+    assert groups <= set(RunSpec.model_fields)
+
+
+def test_defaults_live_in_yaml_alone() -> None:
+    with_defaults = {
+        f"{model.__name__}.{name}"
+        for model in _models(RunSpec)
+        if model is not Gate  # whose two directions exclude each other
+        for name, field in model.model_fields.items()
+        if not field.is_required()
+    }
+
+    assert with_defaults == set()
+
+
+def _header(path: Path) -> str:
+    lines = path.read_text().splitlines()
+    return "\n".join(lines[: next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))])
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from _models(field.annotation)
+    for argument in get_args(annotation):
+        yield from _models(argument)
