@@ -1,7 +1,7 @@
 """A garden: a small folder of photographs whose declaration can be planned and followed in this process."""
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
