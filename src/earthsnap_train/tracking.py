@@ -82,6 +82,7 @@ class WandbTracker:
                 run.log(dict(values), step=step)
             run.summary.update(dict(tracked.summary))
             run.finish()
+        wandb.teardown()  # ends W&B's own process, which until then may still be writing
         if mode == "online":
             return f"W&B      online, project {self._spec.project}, group {group}"
         return f"W&B      offline{why_offline}; to upload: wandb sync {folder / 'wandb'}/offline-run-*"
