@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from earthsnap_train.evaluation.wording import short_time
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.pipeline.stages import KINDS
 from launchers.local import Event
@@ -90,7 +91,7 @@ class Follower:
         made = event.values["done"] - before
         if made <= 0 or event.at - at < LEAST_PACE_S:
             return ""
-        return f", about {duration((event.at - at) / made * (event.values['total'] - event.values['done']))} left"
+        return f", about {short_time((event.at - at) / made * (event.values['total'] - event.values['done']))} left"
 
     def _end(self, event: Event) -> None:
         if event.stage in self._rows:
@@ -102,28 +103,17 @@ class Follower:
             self._print(f"{event.stage}: failed")
         elif event.kind == "done" and not KINDS[self._kinds[event.stage]].light:
             images = f", {event.values['num_images']:,} images" if event.values["num_images"] else ""
-            self._print(f"{event.stage}: done in {duration(event.values['seconds'])}{images}{self._left()}")
+            self._print(f"{event.stage}: done in {short_time(event.values['seconds'])}{images}{self._left()}")
 
     def _left(self) -> str:
         """The rest of the run, where every stage of it has run before."""
         rest = [self._estimates.get(name) for name in self._kinds if name not in self._ended]
         known = [seconds for seconds in rest if seconds is not None]
         return (
-            f" (about {duration(sum(known))} of work left)"
+            f" (about {short_time(sum(known))} of work left)"
             if known and len(known) == len(rest) and sum(known) > 5
             else ""
         )
 
     def _print(self, line: str) -> None:
         self._console.print(f"{time.strftime('%H:%M:%S')}  {line}", markup=False, highlight=False)
-
-
-def duration(seconds: float) -> str:
-    """In the unit that a person would use."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -18,8 +18,10 @@ CONF = REPOSITORY / "conf"
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 EXPERIMENTS = [path.stem for path in FILES if path.parts[0] == "experiment"]
 CHOICES = [
-    (path.parts[0], path.stem) for path in FILES if len(path.parts) == 2 and path.parts[0] not in ("experiment", "job") and path.stem != "base"
-]  # fmt: skip
+    (path.parts[0], path.stem)
+    for path in FILES
+    if len(path.parts) == 2 and path.parts[0] not in ("experiment", "job") and path.stem != "base"
+]
 # What a choice leaves to the person who makes it.
 GIVEN = {
     ("dataset", "folder"): ["dataset.source.root=photographs"],

@@ -9,7 +9,10 @@ import pytest
 
 from tests.conftest import DEMO, FinishedRun, environment
 
-HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "torchvision", "timm", "wandb", "onnx", "onnxruntime", "scipy", "sklearn", "boto3"}  # fmt: skip
+HEAVY = {
+    "torch", "pytorch_lightning", "lightning_fabric", "torchvision", "timm", "wandb", "onnx", "onnxruntime", "scipy",
+    "sklearn", "boto3",
+}  # fmt: skip
 
 
 def imported(*arguments: str, cwd: Path) -> set[str]:

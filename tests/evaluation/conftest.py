@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from earthsnap_train.evaluation.family_metrics import Cost, family_metrics, figures
+from earthsnap_train.evaluation.family_metrics import family_metrics
+from earthsnap_train.evaluation.figures import Cost, figures
 from earthsnap_train.evaluation.gates import judge
 from earthsnap_train.evaluation.metrics import node_metrics
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions, NodePredictions

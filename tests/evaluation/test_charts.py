@@ -3,7 +3,7 @@ import re
 import pytest
 
 from earthsnap_train.evaluation import charts
-from earthsnap_train.evaluation.metrics import ReliabilityBin
+from earthsnap_train.evaluation.figures import ReliabilityBin
 from earthsnap_train.evaluation.report import CurvePoint
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from earthsnap_train.data.photographs import Photographs
 from earthsnap_train.errors import DataError
-from earthsnap_train.evaluation.family_metrics import FamilyMetrics
+from earthsnap_train.evaluation.figures import FamilyMetrics
 from earthsnap_train.evaluation.predictions import FamilyPredictions, NodePredictions
 from earthsnap_train.release.load import open_release
 

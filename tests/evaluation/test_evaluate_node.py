@@ -8,7 +8,7 @@ import numpy as np
 from earthsnap_train.data.examples import Examples
 from earthsnap_train.data.manifest import read_manifest
 from earthsnap_train.data.preprocess import Preprocessing, prepare_file
-from earthsnap_train.evaluation.metrics import Metrics
+from earthsnap_train.evaluation.figures import Metrics
 from earthsnap_train.evaluation.predictions import NodePredictions
 from earthsnap_train.models.family import Node
 from earthsnap_train.serving.engine import Models

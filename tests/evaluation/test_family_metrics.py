@@ -3,14 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from earthsnap_train.evaluation.family_metrics import (
-    Cost,
-    FamilyMetrics,
-    distances,
-    family_metrics,
-    figures,
-    metric_names,
-)
+from earthsnap_train.evaluation.family_metrics import distances, family_metrics
+from earthsnap_train.evaluation.figures import Cost, FamilyMetrics, figures, metric_names
 from earthsnap_train.evaluation.metrics import node_metrics
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions, NodePredictions
 from earthsnap_train.taxonomy.tree import Species, Taxonomy

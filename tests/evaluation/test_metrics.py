@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from earthsnap_train.errors import DataError
-from earthsnap_train.evaluation.intervals import Estimate, number_clusters
-from earthsnap_train.evaluation.metrics import Metrics, classifier_metrics, node_metrics, reliability
+from earthsnap_train.evaluation.figures import Estimate, Metrics
+from earthsnap_train.evaluation.intervals import number_clusters
+from earthsnap_train.evaluation.metrics import classifier_metrics, node_metrics, reliability
 from earthsnap_train.evaluation.predictions import Answers, NodePredictions
 
 

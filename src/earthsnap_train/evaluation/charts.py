@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from earthsnap_train.evaluation.metrics import ReliabilityBin
+from earthsnap_train.evaluation.figures import ReliabilityBin
 
 if TYPE_CHECKING:
     from earthsnap_train.evaluation.report import CurvePoint

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from earthsnap_train.context import Context
 from earthsnap_train.data.manifest import read_manifest
 from earthsnap_train.errors import DataError
-from earthsnap_train.evaluation.family_metrics import Cost, family_metrics, figures
+from earthsnap_train.evaluation.family_metrics import family_metrics
+from earthsnap_train.evaluation.figures import Cost, Metrics, figures
 from earthsnap_train.evaluation.gates import judge
-from earthsnap_train.evaluation.metrics import Metrics
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions, NodePredictions
 from earthsnap_train.models.family import Family, Floats, Node
 from earthsnap_train.release.assemble import FamilySettings, assemble

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from earthsnap_train.errors import ConfigError, did_you_mean
-from earthsnap_train.evaluation.intervals import Measured
+from earthsnap_train.evaluation.figures import Measured
 from earthsnap_train.spec.evaluation import Gate
 
 

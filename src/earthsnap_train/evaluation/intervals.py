@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict
+
+from earthsnap_train.evaluation.figures import Estimate
 
 Z_95 = 1.959963984540054
 NUM_RESAMPLES = 1000
@@ -21,20 +22,6 @@ SEED = 20_260_101
 
 Clusters = NDArray[np.intp]
 """For each photograph the number of its cluster, counted from 0 without gaps."""
-
-
-class Measured(BaseModel):
-    """Base of every figure that evaluation writes down; dumps to JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Estimate(Measured):
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def number_clusters(cluster_ids: Sequence[str] | NDArray[np.str_] | None, num_photographs: int) -> Clusters:

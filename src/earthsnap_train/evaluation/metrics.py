@@ -2,84 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earthsnap_train.errors import DataError
-from earthsnap_train.evaluation.intervals import Clusters, Estimate, Measured, bootstrap, number_clusters, share
+from earthsnap_train.evaluation.figures import ClassMetrics, Confusion, Metrics, ReliabilityBin
+from earthsnap_train.evaluation.intervals import Clusters, bootstrap, number_clusters, share
 from earthsnap_train.evaluation.predictions import Answers, Names, NodePredictions
 
 NUM_BINS = 15
 NUM_CONFUSIONS = 500
-
-
-class ReliabilityBin(Measured):
-    """Photographs of like confidence: how sure the model said it was, and how often it was right."""
-
-    num_images: int
-    confidence: float
-    right: float
-
-
-class ClassMetrics(Measured):
-    """One class. ``precision`` and the confusion are None where the class was never named, or never confused."""
-
-    name: str
-    num_images: int
-    recall: Estimate
-    precision: float | None
-    most_confused_with: str | None
-    num_confused: int
-
-
-class Confusion(Measured):
-    """Photographs of ``truth`` that were called ``predicted``; ``share`` of all photographs of ``truth``."""
-
-    truth: str
-    predicted: str
-    num_images: int
-    share: float
-
-
-class Metrics(Measured):
-    """``ece``: expected calibration error in equal-mass bins. ``confusions``: most frequent first, at most 500."""
-
-    num_images: int
-    num_classes: int
-    top1: Estimate
-    top5: Estimate
-    macro_recall: Estimate
-    lowest_recall: float
-    ece: float
-    mean_confidence: float
-    classes: tuple[ClassMetrics, ...]
-    confusions: tuple[Confusion, ...]
-    reliability: tuple[ReliabilityBin, ...]
-
-    def summary(self) -> dict[str, float]:
-        """The numbers by name, as in summary.json; an estimate gives ``name``, ``name_low`` and ``name_high``."""
-        numbers: dict[str, float] = {}
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, Estimate):
-                numbers |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-            elif isinstance(value, int | float):
-                numbers[name] = value
-        return numbers
-
-    @classmethod
-    def figure_names(cls) -> tuple[str, ...]:
-        """The keys that ``summary`` can have."""
-        names: list[str] = []
-        for name, field in cls.model_fields.items():
-            kinds = get_args(field.annotation) or (field.annotation,)
-            if Estimate in kinds:
-                names += [name, f"{name}_low", f"{name}_high"]
-            elif float in kinds or int in kinds:
-                names.append(name)
-        return tuple(names)
 
 
 def node_metrics(predictions: NodePredictions, clusters: Sequence[str] | None = None) -> Metrics:

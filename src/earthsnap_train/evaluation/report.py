@@ -5,9 +5,8 @@ from typing import Literal
 import jinja2
 
 from earthsnap_train.evaluation import charts
-from earthsnap_train.evaluation.family_metrics import FamilyMetrics
+from earthsnap_train.evaluation.figures import Estimate, FamilyMetrics, Measured
 from earthsnap_train.evaluation.gates import GateResult
-from earthsnap_train.evaluation.intervals import Estimate, Measured
 from earthsnap_train.evaluation.wording import big, count, gate_words, of_hundred, percent, points, shade, short_time
 
 Cause = Literal["misrouted", "misnamed"]

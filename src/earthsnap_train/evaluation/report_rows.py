@@ -6,9 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from earthsnap_train.evaluation.family_metrics import FamilyMetrics
+from earthsnap_train.evaluation.figures import FamilyMetrics, Metrics
 from earthsnap_train.evaluation.gates import GateResult
-from earthsnap_train.evaluation.metrics import Metrics
 from earthsnap_train.evaluation.pictures import Album, ReadPhoto
 from earthsnap_train.evaluation.predictions import FamilyPredictions
 from earthsnap_train.evaluation.report import (

@@ -1,4 +1,4 @@
-"""How the report writes numbers for people."""
+"""How numbers are written for people."""
 
 from collections.abc import Sequence
 

@@ -21,9 +21,8 @@ from earthsnap_train.data.manifest import (
 )
 from earthsnap_train.data.originals import original_reader
 from earthsnap_train.errors import EarthsnapError
-from earthsnap_train.evaluation.family_metrics import FamilyMetrics
+from earthsnap_train.evaluation.figures import FamilyMetrics, Metrics
 from earthsnap_train.evaluation.gates import GateResult
-from earthsnap_train.evaluation.metrics import Metrics
 from earthsnap_train.evaluation.predictions import FamilyPredictions
 from earthsnap_train.evaluation.report import CurvePoint, DatasetPanel, FindingCount, NodeRow, SplitCounts
 from earthsnap_train.evaluation.report_rows import build_report, node_row, split_counts

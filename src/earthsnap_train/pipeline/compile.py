@@ -357,7 +357,7 @@ class _Compiler:
 
     def _check_gates(self) -> None:
         if self.spec.evaluation.gates:
-            from earthsnap_train.evaluation.family_metrics import metric_names
+            from earthsnap_train.evaluation.figures import metric_names
             from earthsnap_train.evaluation.gates import check_names
 
             check_names(

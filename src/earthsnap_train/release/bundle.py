@@ -32,7 +32,7 @@ from earthsnap_train.data.manifest import (
 )
 from earthsnap_train.data.originals import original_reader
 from earthsnap_train.data.preprocess import prepare_file
-from earthsnap_train.evaluation.family_metrics import FamilyMetrics
+from earthsnap_train.evaluation.figures import FamilyMetrics
 from earthsnap_train.models.family import Family
 from earthsnap_train.release.assemble import FamilySettings, assemble
 from earthsnap_train.release.bundle_files import model_files

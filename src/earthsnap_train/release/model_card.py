@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from earthsnap_train.evaluation.family_metrics import FamilyMetrics
-from earthsnap_train.evaluation.intervals import Estimate
+from earthsnap_train.evaluation.figures import Estimate, FamilyMetrics
 from earthsnap_train.models.family import Family
 from earthsnap_train.taxonomy.tree import Taxonomy
 

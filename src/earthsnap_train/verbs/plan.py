@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.table import Table
 
+from earthsnap_train.evaluation.wording import short_time
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.verbs.terminal import console as console_for_people
-from launchers.progress import duration
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
@@ -58,7 +58,7 @@ def _table(prepared: Prepared) -> Table:
         stages = [prepared.plan.stage(name) for name in names]
         seconds = [prepared.states[name].seconds for name in names]
         known = [s for s in seconds if s is not None]
-        time = duration(sum(known)) if len(known) == len(seconds) and shown != "cached" else ""
+        time = short_time(sum(known)) if len(known) == len(seconds) and shown != "cached" else ""
         images = sum(stage.num_images for stage in stages)
         table.add_row(
             names[0] if len(names) == 1 else f"{family}/* ({len(names)})", shown, f"{images:,}" if images else "", time, reason,
@@ -72,7 +72,7 @@ def _total(prepared: Prepared) -> str:
     if not waiting:
         return "Nothing has to run: every stage's result is there."
     known = [state.seconds for state in waiting if state.seconds is not None]
-    work = f"about {duration(sum(known))} of work" if known else "how long is not known before the first run"
+    work = f"about {short_time(sum(known))} of work" if known else "how long is not known before the first run"
     if known and len(known) < len(waiting):
         work += f", and what never ran before ({len(waiting) - len(known)})"
     stages = f"{len(waiting)} of {len(prepared.states)} stages to run at most"

@@ -11,7 +11,8 @@ from types import FrameType
 from rich.console import Console
 from rich.table import Table
 
-from earthsnap_train.evaluation.intervals import Estimate
+from earthsnap_train.evaluation.figures import Estimate
+from earthsnap_train.evaluation.wording import short_time
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.pipeline.resolve import resolve
 from earthsnap_train.pipeline.run import Finished, StageOutcome, new_run_folder
@@ -21,7 +22,7 @@ from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking import TrackedRun, tracker
 from earthsnap_train.verbs.terminal import console as console_for_people
-from launchers.progress import Follower, duration
+from launchers.progress import Follower
 
 
 def run(spec: RunSpec) -> tuple[int, float]:
@@ -154,7 +155,7 @@ def _closing(finished: Finished, console: Console) -> None:
     console.print(f"next     {data.next_command}", markup=False, soft_wrap=True)
     seconds = finished.summary["seconds"]
     if isinstance(seconds, float):
-        console.print(f"took     {duration(seconds)}", markup=False)
+        console.print(f"took     {short_time(seconds)}", markup=False)
     with suppress(OSError):
         console.file.flush()
 
