@@ -31,7 +31,9 @@ def main() -> None:
         for seed, row in zip(options.seeds, rows, strict=True):
             show(architecture, options.training, str(seed), row)
         if len(rows) > 1:
-            mean = {name: statistics.mean(values) for name in rows[0] if None not in (values := [r[name] for r in rows])}
+            mean = {
+                name: statistics.mean(values) for name in rows[0] if None not in (values := [r[name] for r in rows])
+            }
             show(architecture, options.training, "mean", mean)
 
 

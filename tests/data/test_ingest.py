@@ -107,7 +107,9 @@ def test_good_photographs_are_all_listed_with_species_split_and_size(garden: Pat
     assert (header.num_images, header.num_species, header.num_quarantined_by_code) == (36, 3, {})
 
 
-def test_the_same_bytes_give_the_same_artifact_anywhere_with_any_number_of_workers(garden: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_give_the_same_artifact_anywhere_with_any_number_of_workers(
+    garden: Path, tmp_path: Path
+) -> None:
     (garden / "liliales/lily/03.jpg").write_bytes(b"broken")
     _save(_photo(0), garden / "rosales/dog-rose/again.jpg", quality=70)
     elsewhere = tmp_path / "elsewhere" / "moved"
@@ -139,7 +141,10 @@ def test_of_a_chain_of_copies_the_first_that_stays_decides(garden: Path) -> None
 def test_one_picture_under_two_labels_waits_for_a_person_who_decides(garden: Path) -> None:
     wrong = garden / "liliales/lily/rose.jpg"
     _save(_photo(0), wrong, quality=75)
-    pair = {("liliales/lily/rose.jpg", "label_conflict", "review"), ("rosales/dog-rose/00.jpg", "label_conflict", "review")}
+    pair = {
+        ("liliales/lily/rose.jpg", "label_conflict", "review"),
+        ("rosales/dog-rose/00.jpg", "label_conflict", "review"),
+    }
     assert _quarantined(_ingest(garden, "undecided")) == pair
     out = _ingest(garden, "decided", inputs=_reviews(garden, "liliales/lily/rose.jpg,reject,a rose"))
     assert _quarantined(out) == {("liliales/lily/rose.jpg", "review_rejected", "reject")}
@@ -280,6 +285,6 @@ def test_the_report_is_one_file_that_tells_what_was_found_and_carries_no_metadat
     assert "rosales/dog-rose/&lt;b&gt;place &amp; time.jpg" in page
     assert "<b>place" not in page
     assert "data:image/jpeg" in page
-    assert not [word for word in ("http://", "https://", "src=\"/", str(garden)) if word in page]
+    assert not [word for word in ("http://", "https://", 'src="/', str(garden)) if word in page]
     codes = {finding["code"] for finding in json.loads((out / "notes/qa.json").read_text())["findings"]}
     assert {"not_an_image", "private_metadata", "file_name"} <= codes

@@ -49,9 +49,7 @@ def dirty(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """What must be said of each file, and the artifact."""
     columns = {"species": "class", "split": "split", "ranks": {"order": "group"}}
     # Species of 8 good photographs are too small for the default.
-    out = _ingest(
-        shared_data / "dirty", tmp_path_factory.mktemp("dirty"), columns, ["order"], min_images_per_species=5
-    )
+    out = _ingest(shared_data / "dirty", tmp_path_factory.mktemp("dirty"), columns, ["order"], min_images_per_species=5)
     return _rows(shared_data / "dirty/expected.csv"), out
 
 

@@ -62,7 +62,16 @@ def test_the_ranks_of_a_species_come_from_a_table_where_folders_do_not_name_them
 
 
 def test_litter_empty_folders_and_photographs_out_of_place_are_found(tmp_path: Path) -> None:
-    _touch(tmp_path, "rose/1.jpg", "rose/.DS_Store", "rose/._1.jpg", "rose/notes.txt", "loose.jpg", "empty/.keep", ".git/x.jpg")
+    _touch(
+        tmp_path,
+        "rose/1.jpg",
+        "rose/.DS_Store",
+        "rose/._1.jpg",
+        "rose/notes.txt",
+        "loose.jpg",
+        "empty/.keep",
+        ".git/x.jpg",
+    )
     listing = _folders(tmp_path)
     assert _found(listing) == [
         ("empty_class", "empty"),
@@ -126,7 +135,9 @@ def test_a_row_carries_what_its_columns_say(tmp_path: Path) -> None:
 def test_parquet_and_semicolons_list_the_same(tmp_path: Path) -> None:
     _touch(tmp_path, "a.jpg", "b.jpg")
     from_csv = _table(tmp_path, "\ufeffpath;species\na.jpg;rose\nb.jpg;lily, white\n")
-    pq.write_table(pa.table({"path": ["a.jpg", "b.jpg"], "species": ["rose", "lily, white"]}), tmp_path / "labels.parquet")
+    pq.write_table(
+        pa.table({"path": ["a.jpg", "b.jpg"], "species": ["rose", "lily, white"]}), tmp_path / "labels.parquet"
+    )
     (tmp_path / "labels.csv").unlink()
     source = TableSource(kind="table", root="", table="", columns=_only_names(), ranks=[])
     assert list_source(source, tmp_path, tmp_path / "labels.parquet").rows == from_csv.rows
@@ -158,7 +169,9 @@ def test_a_path_that_leaves_the_folder_is_never_looked_up(tmp_path: Path, path: 
 def test_other_ways_to_write_a_path_find_the_file(tmp_path: Path) -> None:
     _touch(tmp_path, "d/a.jpg", "d/b.jpg", "d/e\u0301cole.jpg", "d/c.jpg")
     absolute = tmp_path / "d/c.jpg"
-    listing = _table(tmp_path, f"path,species\n./d//a.jpg,rose\nd\\b.jpg,rose\nd/\u00e9cole.jpg,rose\n{absolute},rose\n")
+    listing = _table(
+        tmp_path, f"path,species\n./d//a.jpg,rose\nd\\b.jpg,rose\nd/\u00e9cole.jpg,rose\n{absolute},rose\n"
+    )
     assert [row.path for row in listing.rows] == ["d/a.jpg", "d/b.jpg", "d/c.jpg", "d/e\u0301cole.jpg"]
     assert _found(listing) == []
 
@@ -186,7 +199,11 @@ def test_a_column_that_could_say_more_is_pointed_out(tmp_path: Path) -> None:
         ("path,path\na.jpg,rose\n", {}, "two columns named 'path'"),
         ("path,species\na.jpg,rose,extra\n", {}, "a row has 3 cells, the header 2"),
         ("path,species,split\na.jpg,rose,tset\n", {"split": "split"}, r"'tset' is no split(.|\n)*'test'"),
-        ("path,species\nphotos/a.jpg,rose\n", {}, r"None of the table's 1 paths is there, for instance 'photos/a\.jpg'"),
+        (
+            "path,species\nphotos/a.jpg,rose\n",
+            {},
+            r"None of the table's 1 paths is there, for instance 'photos/a\.jpg'",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_with_the_remedy(
@@ -199,7 +216,9 @@ def test_a_table_that_cannot_be_used_is_refused_with_the_remedy(
 
 def test_a_table_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_bytes("path,species\na.jpg,Blåklokke\n".encode("latin-1"))
-    source = TableSource.model_validate({"kind": "table", "root": "", "table": "", "columns": _only_names(), "ranks": []})
+    source = TableSource.model_validate(
+        {"kind": "table", "root": "", "table": "", "columns": _only_names(), "ranks": []}
+    )
     with pytest.raises(DataError, match="not text in UTF-8"):
         list_source(source, tmp_path, tmp_path / "labels.csv")
 

@@ -78,9 +78,7 @@ def test_a_file_that_was_lost_from_the_mirror_is_fetched_again(bucket: Any, tmp_
 def test_the_listing_carries_the_versions_of_the_objects(bucket: Any, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     fetch(_source(), mirror)
-    versions = {
-        path: bucket.head_object(Bucket=BUCKET, Key=f"flora/{path}")["VersionId"] for path in _files(mirror)
-    }
+    versions = {path: bucket.head_object(Bucket=BUCKET, Key=f"flora/{path}")["VersionId"] for path in _files(mirror)}
     listing = list_source(_source(), mirror)
     assert listing.version_ids == versions == read_versions(mirror)
     assert [(row.species, row.ranks) for row in listing.rows] == [("rose", {"order": "rosales"})] * 2

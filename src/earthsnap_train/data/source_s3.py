@@ -33,12 +33,16 @@ def fetch(source: S3Source, mirror: Path) -> int:
     mirrored = _read_index(mirror)
     try:
         there = dict(_list(client, source))
-        changed = [path for path, one in sorted(there.items()) if not _is_mirrored(mirror, path, one, mirrored.get(path))]
+        changed = [
+            path for path, one in sorted(there.items()) if not _is_mirrored(mirror, path, one, mirrored.get(path))
+        ]
         with ThreadPoolExecutor(_NUM_CONNECTIONS) as pool:
             fetched = dict(pool.map(lambda path: (path, _download(client, source, mirror, path)), changed))
     except errors.NoCredentialsError as error:
         raise EnvironmentProblem(
-            "no AWS credentials were found", where=_BUCKET, remedy="Set AWS_PROFILE, or run `aws configure` or `aws sso login`."
+            "no AWS credentials were found",
+            where=_BUCKET,
+            remedy="Set AWS_PROFILE, or run `aws configure` or `aws sso login`.",
         ) from error
     except (errors.ClientError, errors.BotoCoreError) as error:
         raise DataError(f"s3://{source.bucket}/{source.prefix} cannot be read: {error}", where=_BUCKET) from error
@@ -79,7 +83,9 @@ def _list(client: Any, source: S3Source) -> Iterator[tuple[str, _Object]]:
                 continue
             if not all(folders) or ".." in folders or "." in folders:
                 raise DataError(
-                    f"the key {entry['Key']!r} does not name a file in a folder", where=_BUCKET, remedy="Rename the object."
+                    f"the key {entry['Key']!r} does not name a file in a folder",
+                    where=_BUCKET,
+                    remedy="Rename the object.",
                 )
             yield path, _Object(entry["ETag"], entry["Size"], None)
 

@@ -170,7 +170,7 @@ class _Compiler:
         yield self._train(f"train/{node}", node, SPLITS["train"])
         yield self._export(f"export/{node}", node, taught=f"train/{node}")
         if fit_on != "train":
-            yield self._train(f"refit/{node}", node, SPLITS[fit_on])
+            yield self._train(f"refit/{node}", node, SPLITS[fit_on], after=f"train/{node}")
             yield self._export(f"reexport/{node}", node, taught=f"refit/{node}", calibrated=f"export/{node}")
         yield self._stage(
             f"evaluate/{node}", "evaluate", node=node,
@@ -178,9 +178,12 @@ class _Compiler:
             settings=self._photograph_settings(), images=self._species_of(node),
         )  # fmt: skip
 
-    def _train(self, name: str, node: str, splits: list[JsonValue]) -> Stage:
+    def _train(self, name: str, node: str, splits: list[JsonValue], after: str | None = None) -> Stage:
+        """``after``: the training that knows when to stop, where the splits leave nothing to watch."""
         teaching = self.teaching[node]
         inputs = {"examples": f"select/{node}"}
+        if after is not None and teaching.early_stopping_patience is not None:
+            inputs["taught"] = after
         if teaching.method != "full":
             inputs |= {f"embed/{g}": f"embed/{g}" for g in self._groups_of(node)}
         if teaching.method != "head":

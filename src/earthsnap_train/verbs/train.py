@@ -67,12 +67,12 @@ def _track(spec: RunSpec, finished: Finished, console: Console) -> None:
     taught = [name for name, stage in finished.outcomes.items() if name.startswith("train/") and not stage.cached]
     if not taught:
         return
-    rows: dict[str, list[tuple[int, dict[str, float]]]] = {name: [] for name in taught}
-    for line in (finished.folder / "events.jsonl").read_text().splitlines():
-        event = json.loads(line)
-        if event["event"] == "measure" and event["stage"] in rows:
-            values = {name: value for name, value in event.items() if name not in ("at", "stage", "event", "step")}
-            rows[event["stage"]].append((event["step"], values))
+    store = Store(Path(spec.paths.store))
+    rows: dict[str, list[tuple[int, dict[str, float]]]] = {}
+    for name in taught:
+        # The artifact's own curve, for it is whole even where this run only went on with what a killed one began.
+        curve = store.path(finished.outcomes[name].artifact.key) / "notes" / "curves.json"
+        rows[name] = [(row.pop("step"), row) for row in json.loads(curve.read_text())]
     nodes = {row.node: row for row in finished.data.nodes}
     runs = [
         TrackedRun(

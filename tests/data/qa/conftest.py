@@ -13,7 +13,9 @@ def draw(seed: int, width: int = 200, height: int = 160) -> Image.Image:
     rng = np.random.default_rng(seed)
     layers = [
         np.asarray(
-            Image.fromarray(rng.integers(0, 256, (cells, cells, 3), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+            Image.fromarray(rng.integers(0, 256, (cells, cells, 3), np.uint8)).resize(
+                (width, height), Image.Resampling.BICUBIC
+            )
         ).astype(float)
         for cells in (5, 80)
     ]

@@ -43,7 +43,9 @@ def test_brightness_and_contrast_are_shares_of_the_range(jpeg: Encode) -> None:
 
 
 def test_blurring_takes_sharpness_away(photo: Photo, jpeg: Encode) -> None:
-    sharp, soft = (_measure(jpeg(image)).sharpness for image in (photo(1), photo(1).filter(ImageFilter.GaussianBlur(4))))
+    sharp, soft = (
+        _measure(jpeg(image)).sharpness for image in (photo(1), photo(1).filter(ImageFilter.GaussianBlur(4)))
+    )
     assert soft < 0.3 * sharp
 
 
@@ -53,7 +55,9 @@ def test_sharpness_hardly_depends_on_the_size_of_the_file(photo: Photo, jpeg: En
     assert _measure(jpeg(large)).sharpness > 0.5 * _measure(jpeg(small)).sharpness
 
 
-def test_the_hash_survives_scaling_and_the_mirrored_hash_is_that_of_the_mirror_image(photo: Photo, jpeg: Encode) -> None:
+def test_the_hash_survives_scaling_and_the_mirrored_hash_is_that_of_the_mirror_image(
+    photo: Photo, jpeg: Encode
+) -> None:
     facts = _measure(jpeg(photo(3)))
     scaled = _measure(jpeg(photo(3).resize((320, 256)), quality=60))
     mirrored = _measure(jpeg(photo(3).transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
@@ -65,7 +69,12 @@ def test_the_hash_survives_scaling_and_the_mirrored_hash_is_that_of_the_mirror_i
 
 @pytest.mark.parametrize(
     ("mode", "image_format", "code"),
-    [("L", "JPEG", "color_mode"), ("CMYK", "JPEG", "color_mode"), ("P", "PNG", "color_mode"), ("RGBA", "PNG", "alpha_channel")],
+    [
+        ("L", "JPEG", "color_mode"),
+        ("CMYK", "JPEG", "color_mode"),
+        ("P", "PNG", "color_mode"),
+        ("RGBA", "PNG", "alpha_channel"),
+    ],
 )
 def test_other_colour_modes_are_noted(photo: Photo, mode: str, image_format: str, code: str) -> None:
     buffer = io.BytesIO()

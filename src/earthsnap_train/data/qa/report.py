@@ -154,7 +154,9 @@ def _part(actions: Collection[Action]) -> str:
 
 def _review_lines(finding: Finding) -> list[str]:
     reason = finding.detail or MEANINGS[finding.code].title.lower()
-    pair = [finding.path] if finding.code != "label_conflict" or not finding.related else [finding.path, finding.related]
+    pair = (
+        [finding.path] if finding.code != "label_conflict" or not finding.related else [finding.path, finding.related]
+    )
     return [f"{_cell(path)},keep,{_cell(reason)}" for path in pair]
 
 
@@ -177,7 +179,8 @@ def _species_sections(
         taxon = one.ranks[0][1] if one.ranks else ""
         sections[taxon].append((one.species_id, one.scientific_name, by_species[one.species_id]))
     return [
-        (taxon, sorted(species, key=lambda s: (-sum(s[2].values()), s[0]))) for taxon, species in sorted(sections.items())
+        (taxon, sorted(species, key=lambda s: (-sum(s[2].values()), s[0])))
+        for taxon, species in sorted(sections.items())
     ]
 
 
@@ -185,7 +188,9 @@ def _sizes(manifest: Iterable[ManifestRow]) -> list[tuple[str, int]]:
     """Photographs by their shorter side."""
     bounds = [0, *SIZES_PX]
     counts = Counter(sum(min(row.width, row.height) >= bound for bound in SIZES_PX) for row in manifest)
-    labels = [f"{low}-{high - 1} px" if low else f"under {high} px" for low, high in zip(bounds, SIZES_PX, strict=False)]
+    labels = [
+        f"{low}-{high - 1} px" if low else f"under {high} px" for low, high in zip(bounds, SIZES_PX, strict=False)
+    ]
     return [(label, counts[at]) for at, label in enumerate([*labels, f"{SIZES_PX[-1]} px and more"]) if counts[at]]
 
 
