@@ -13,7 +13,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from earthsnap_train.__main__ import FLAGS, OPEN, SWITCHES, VALUED, VERBS, translate
+from earthsnap_train.__main__ import FLAGS, OPEN, SWITCHES, VALUED, translate, verbs
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.spec.run import RunSpec
 from tests.conftest import FinishedRun, Said, draw_folder
@@ -362,7 +362,7 @@ def test_help_explains_every_verb_and_every_choice(earthsnap: Command) -> None:
     said = earthsnap("--help")
 
     assert said.code == 0
-    for verb in VERBS:
+    for verb in verbs():
         assert re.search(rf"^ {{2,4}}{verb} +\w", said.out, re.MULTILINE), verb
     for line in ("earthsnap +experiment=plants", "experiment: plants", "dataset:", "--json", "Exit codes"):
         assert line in said.out

@@ -10,16 +10,20 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from earthsnap_train.errors import ConfigError, EarthsnapError, did_you_mean
-from earthsnap_train.spec.job import Job
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from earthsnap_train.spec.run import RunSpec
 
-VERBS = {get_args(kind.model_fields["verb"].annotation)[0]: kind for kind in get_args(get_args(Job)[0])}
+# Looking for pydantic's plugins reads the metadata of every installed package, and none is wanted here.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 FLAGS = {"--json": "json=true", "--traceback": "traceback=true"}
 # Hydra's own flags, by whether a value follows.
 SWITCHES = (
@@ -85,23 +89,33 @@ def conf_folder() -> Path:
 # ---- argv
 
 
+@cache
+def verbs() -> "dict[str, type[BaseModel]]":
+    """Every verb, and the options that it has."""
+    from earthsnap_train.spec.job import Job
+
+    return {get_args(kind.model_fields["verb"].annotation)[0]: kind for kind in get_args(get_args(Job)[0])}
+
+
 def translate(arguments: Sequence[str]) -> list[str]:
     """Our command line in Hydra's words: flags, then overrides. Raises ConfigError for an unknown verb or flag."""
     flags, words = _apart(arguments)
+    if {"--help", "-h"} & set(flags):
+        return flags
     bare = [word for word in words if "=" not in word and not word.startswith(("+", "~"))]
     verb = bare[0] if bare else "train"
-    if verb not in VERBS:
+    if verb not in verbs():
         raise _no_verb(verb)
     if bare:
         words.remove(verb)
-    options = set(VERBS[verb].model_fields) - {"verb"}
+    options = set(verbs()[verb].model_fields) - {"verb"}
     overrides: list[str] = [f"job={verb}"] if verb != "train" else []
     photos: list[str] = []
     for word in words:
         key = word.partition("=")[0]
         if verb == "predict" and (word in bare or Path(word).exists()):
             photos.append(word)
-        elif word in VERBS:
+        elif word in verbs():
             raise ConfigError(f"two verbs were given, {verb!r} and {word!r}", remedy="one at a time")
         elif word in bare:
             raise _no_verb(word)
@@ -144,8 +158,8 @@ def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def _no_verb(word: str) -> ConfigError:
     return ConfigError(
         f"{word!r} is no verb, and all else has the form KEY=VALUE",
-        allowed=", ".join(VERBS),
-        remedy=did_you_mean(word, VERBS) or "earthsnap --help explains them",
+        allowed=", ".join(verbs()),
+        remedy=did_you_mean(word, verbs()) or "earthsnap --help explains them",
     )
 
 
@@ -184,9 +198,9 @@ def _perform(composed: Any) -> tuple[int, Any]:
     show = composed.get("traceback") is True
     try:
         spec = through_the_door(composed)
-        from earthsnap_train import verbs
+        from earthsnap_train.verbs import perform
 
-        return verbs.perform(spec)
+        return perform(spec)
     except EarthsnapError as error:
         return _tell(error, show=show), None
     except KeyboardInterrupt:
