@@ -1,11 +1,14 @@
 """Any declaration made small: few species, few photographs, one epoch; the whole plan, in well under a minute."""
 
+from collections.abc import Mapping
+
 from earthsnap_train.spec.dataset import Dataset, SyntheticFlora
 from earthsnap_train.spec.run import RunSpec
 
 NUM_SPECIES = 6
 PHOTOS_PER_SPECIES = 24
 IMAGE_PX = 96
+BATCH_SIZE = 16
 
 
 def shrunk(spec: RunSpec) -> RunSpec:
@@ -13,9 +16,9 @@ def shrunk(spec: RunSpec) -> RunSpec:
     training = spec.training.model_copy(
         update={
             "num_epochs": 1,
-            "batch_size": min(spec.training.batch_size, 16),
+            "batch_size": min(spec.training.batch_size, BATCH_SIZE),
             "records_px": min(spec.training.records_px, IMAGE_PX),
-            "head_first": spec.training.head_first.model_copy(update={"num_epochs": 1, "batch_size": 16}),
+            "head_first": spec.training.head_first.model_copy(update={"num_epochs": 1, "batch_size": BATCH_SIZE}),
         }
     )
     return spec.model_copy(
@@ -24,10 +27,18 @@ def shrunk(spec: RunSpec) -> RunSpec:
             "dataset": _few(spec.dataset),
             "backbone": spec.backbone.model_copy(update={"image_px": min(spec.backbone.image_px, IMAGE_PX)}),
             "training": training,
-            "nodes": {},
+            "nodes": {name: _briefly(own) for name, own in spec.nodes.items() if not name.startswith("child/")},
             "evaluation": spec.evaluation.model_copy(update={"gates": {}}),
         }
     )
+
+
+def _briefly(own: Mapping[str, object]) -> dict[str, object]:
+    """A node's own settings, as short as all others. Those of one group's child are left out: the group may be gone."""
+    brief: dict[str, object] = {"num_epochs": 1, "batch_size": BATCH_SIZE}
+    return {
+        name: _briefly(value) if isinstance(value, Mapping) else brief.get(name, value) for name, value in own.items()
+    }
 
 
 def _few(dataset: Dataset) -> Dataset:
