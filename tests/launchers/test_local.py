@@ -224,7 +224,7 @@ def test_no_process_is_left_behind(tmp_path: Path, number: int, code: int) -> No
     ]
     run = subprocess.Popen(
         program(*typed), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=_listen_to_the_keyboard,
     )  # fmt: skip
     events = tmp_path / "outputs" / "plants"
     while run.poll() is None and not any(_has_drawn(path) for path in events.glob("*/events.jsonl")):
@@ -233,7 +233,7 @@ def test_no_process_is_left_behind(tmp_path: Path, number: int, code: int) -> No
     assert len(family) >= 2
 
     os.kill(run.pid, number)
-    out, err = run.communicate()
+    out, err = run.communicate(timeout=300)
     _, alive = psutil.wait_procs(family, timeout=60)
 
     assert alive == []
@@ -241,6 +241,11 @@ def test_no_process_is_left_behind(tmp_path: Path, number: int, code: int) -> No
     assert "Traceback" not in out + err
     if code == 130:
         assert "the same command goes on from here" in err
+
+
+def _listen_to_the_keyboard() -> None:
+    """Where the tests themselves run in the background, an interrupt is ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _has_drawn(events: Path) -> bool:
