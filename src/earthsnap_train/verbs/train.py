@@ -40,9 +40,7 @@ def run(spec: RunSpec) -> tuple[int, float]:
         estimates = {name: s.seconds for name, s in states.items() if s.seconds is not None}
         if only is None:
             running = sum(state.status != "cached" for state in states.values())
-            console.print(
-                f"{len(plan.stages)} stages, {running} to run at most; the run's folder is {folder}", markup=False
-            )
+            console.print(f"{running} of {len(plan.stages)} stages to run at most, in {folder}", markup=False)
         with Follower(plan, console, folder / "events.jsonl", estimates=estimates) as follower:
             outcomes: Mapping[str, StageOutcome] = launcher.launch(
                 plan, spec.launcher, store, places, follower, only=only
