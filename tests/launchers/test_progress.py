@@ -136,7 +136,7 @@ def _screen(written: str) -> list[str]:
     """The lines that a terminal shows in the end: as far as rich moves its cursor."""
     lines, row = [""], 0
     for part in re.findall(r"\x1b\[\??(\d*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)", written):
-        number, command, carriage, newline, text = part
+        number, command, _, newline, text = part
         if command == "A":
             row = max(0, row - int(number or 1))
         elif command == "K":
