@@ -434,6 +434,23 @@ def test_predict_names_photographs_from_any_folder(finished_run: FinishedRun, ea
     assert said.out.count(" %") == 4
 
 
+def test_a_photographs_name_is_shown_as_it_is(tmp_path: Path, finished_run: FinishedRun, earthsnap: Command) -> None:
+    name = "a [1] [bold]photograph of mine.jpg"
+    (tmp_path / "deep").mkdir()
+    photograph = min((finished_run.folder / "store" / "artifacts").glob("*/photographs/**/*.jpg"))
+    shutil.copy(photograph, tmp_path / "deep" / "photograph.jpg")
+    (tmp_path / name).write_bytes(b"no photograph")
+
+    said = earthsnap("predict", name, "deep", *finished_run.paths)
+
+    assert said.code == 2
+    lines = said.out.splitlines()
+    assert lines[1] == name
+    assert lines[2].startswith("  refused (not_an_image): ")
+    assert lines[3] == "deep/photograph.jpg"
+    assert re.match(r" +[\d.]+ %  [A-Z][a-z]+ [a-z]+ ", lines[4])
+
+
 def test_predict_as_json_tells_of_a_bad_file_beside_the_good(
     tmp_path: Path, finished_run: FinishedRun, earthsnap: Command
 ) -> None:

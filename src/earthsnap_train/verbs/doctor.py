@@ -58,9 +58,15 @@ def run(spec: RunSpec) -> tuple[int, None]:
         print(json.dumps([asdict(check) for check in checks], indent=1))  # noqa: T201
     else:
         table = Table(box=None, pad_edge=False, show_header=False)
+        for whole in (True, True, False):
+            table.add_column(no_wrap=whole, overflow="fold")
         for check in checks:
             style = {"ok": "green", "missing": "bold red", "note": "yellow"}[check.state]
-            table.add_row(f"[{style}]{check.state}[/]", check.name, check.found, f"[dim]{check.remedy}[/]")
+            table.add_row(
+                f"[{style}]{check.state}[/]",
+                check.name,
+                check.found + (f"\n[dim]{check.remedy}[/]" if check.remedy else ""),
+            )
         console_for_people().print(table)
     return (3 if any(check.state == "missing" for check in checks) else 0), None
 

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from rich.table import Table
+from rich.console import Console
 
 from earthsnap_train.data.image_file import ImageRefused
 from earthsnap_train.data.preprocess import prepare_file
@@ -35,7 +36,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     if spec.json_output:
         print(json.dumps({"release": release.name, "photographs": answers}, indent=1, ensure_ascii=False))  # noqa: T201
     else:
-        console.print(_table(answers))
+        _show(answers, console)
     return (2 if any("refused" in answer for answer in answers) else 0), None
 
 
@@ -92,29 +93,28 @@ def _answer(photo: Path, opened: Opened, top: int, max_megapixels: float) -> dic
     return {"photograph": str(photo), "species": named}
 
 
-def _table(answers: Sequence[dict[str, object]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("photograph", overflow="fold")
-    for name in ("species", "common name", "group"):
-        table.add_column(name)
-    table.add_column("probability", justify="right")
+def _show(answers: Sequence[dict[str, object]], console: Console) -> None:
+    """A photograph's path on a line of its own, however long it is; beneath it what is on it, likeliest first."""
+    named = [one for answer in answers for one in _species(answer)]
+    width = max((len(one["scientific_name"]) for one in named), default=0)
+    common_width = max((len(one["common_name"] or "") for one in named), default=0)
     for answer in answers:
+        console.print(str(answer["photograph"]), markup=False, soft_wrap=True, style="bold")
         if "refused" in answer:
-            table.add_row(
-                str(answer["photograph"]), f"refused: {answer['refused']}", str(answer["why"]), "", "", style="red"
+            console.print(
+                f"  refused ({answer['refused']}): {answer['why']}", markup=False, soft_wrap=True, style="red"
             )
-            continue
-        species = answer["species"]
-        assert isinstance(species, list)
-        for place, one in enumerate(species):
+        for place, one in enumerate(_species(answer)):
             if place and one["probability"] < LEAST_SHOWN:
                 break
-            table.add_row(
-                str(answer["photograph"]) if place == 0 else "",
-                f"[italic]{one['scientific_name']}[/]",
-                one["common_name"] or "",
-                one["group"],
-                f"{100 * one['probability']:.1f} %",
-                style="" if place == 0 else "dim",
+            line = (
+                f"  {100 * one['probability']:5.1f} %  {one['scientific_name']:<{width}}  "
+                f"{one['common_name'] or '':<{common_width}}  {one['group']}"
             )
-    return table
+            console.print(line, markup=False, soft_wrap=True, style="dim" if place else "")
+
+
+def _species(answer: dict[str, object]) -> list[dict[str, Any]]:
+    species = answer.get("species", [])
+    assert isinstance(species, list)
+    return species

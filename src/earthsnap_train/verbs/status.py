@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from earthsnap_train.evaluation.wording import short_time
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.verbs.terminal import console as console_for_people
@@ -30,31 +31,31 @@ def run(spec: RunSpec) -> tuple[int, None]:
         for release in reversed(releases):
             table.add_row(
                 release.name, release.state, _share(release.summary.get("top1")), _share(release.summary.get("top5")),
-                time.strftime("%Y-%m-%d %H:%M", time.localtime(release.created)), "; ".join(release.reasons),
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(release.created)), "\n".join(release.reasons),
             )  # fmt: skip
         console.print(table)
         console.print("\nlive     nothing: no release has been rolled out", markup=False)
     else:
         console.print("no release yet; the first: earthsnap +experiment=plants", markup=False)
     if runs:
-        table = _table("run", "release", "top-1", "seconds", "report")
+        table = _table("run", "release", "top-1", "took")
         for one in runs[:MOST_RUNS]:
-            table.add_row(
-                str(one["run"]),
-                str(one["release"] or "did not end"),
-                _share(one["top1"]),
-                str(one["seconds"] or ""),
-                str(one["report"] or ""),
-            )
+            seconds = one["seconds"]
+            took = short_time(seconds) if isinstance(seconds, float) else ""
+            table.add_row(str(one["run"]), str(one["release"] or "did not end"), _share(one["top1"]), took)
         console.print()
         console.print(table)
+        last = next((one["report"] for one in runs if one["report"]), None)
+        if last is not None:
+            console.print(f"\nreport   {last}", markup=False, soft_wrap=True)
     return 0, None
 
 
 def _table(*columns: str) -> Table:
+    """The last column gives way where the terminal is narrow."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name != columns[-1])
     return table
 
 
