@@ -226,7 +226,7 @@ def test_predict_shows_a_table_and_says_what_it_could_not_read(
     assert answer["top"][0][0] in done.stdout
     assert f"{100 * answer['top'][0][1]:.1f} %" in done.stdout
     assert "broken.jpg" in done.stdout
-    assert "refused: " in done.stdout
+    assert "refused (not_an_image): " in done.stdout
 
 
 def test_probabilities_of_a_release_sum_to_one(tiny: Callable[..., Any]) -> None:
