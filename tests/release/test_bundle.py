@@ -18,7 +18,7 @@ from earthsnap_train.data.manifest import read_manifest
 from earthsnap_train.data.preprocess import prepare_file
 from earthsnap_train.errors import IntegrityError
 from earthsnap_train.models.family import Family
-from earthsnap_train.pipeline.run import release_digest
+from earthsnap_train.release.bundle_files import release_digest
 from earthsnap_train.release.load import open_release
 
 FAMILIES = {

@@ -121,8 +121,8 @@ def test_every_registration_is_in_the_log(registry: Registry, bundle: Path) -> N
         log = connection.execute("SELECT action, release, why FROM audit ORDER BY id").fetchall()
 
     assert log == [
-        ("registered as PendingApproval", "plants-1", ""),
-        ("registered as Rejected", "plants-2", "too bad"),
+        ("registered", "plants-1", ""),
+        ("registered", "plants-2", "too bad"),
     ]
 
 

@@ -14,6 +14,7 @@ from earthsnap_train.evaluation.report import ReportData, StageRow, render
 from earthsnap_train.pipeline.plan import Plan, digest_of
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Artifact, Store, write_atomically
+from earthsnap_train.release.bundle_files import release_digest
 from earthsnap_train.release.registry import Registry, Release
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.taxonomy.lock import lock_path, write_lock
@@ -186,15 +187,6 @@ def _finish(
         data=data,
         outcomes=outcomes,
     )
-
-
-def release_digest(bundle: Path) -> str:
-    """What a release is: models, classes, taxonomy, grouping, routing, calibration and preprocessing; not when or where."""
-    import hashlib
-
-    family = json.loads((bundle / "family.json").read_bytes())
-    taxonomy = hashlib.sha256((bundle / "taxonomy.parquet").read_bytes()).hexdigest()
-    return digest_of({"family": family, "taxonomy": taxonomy})
 
 
 def next_command(spec: RunSpec, release: Release) -> str:

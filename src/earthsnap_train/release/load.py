@@ -7,7 +7,7 @@ from pathlib import Path
 
 from earthsnap_train.errors import IntegrityError
 from earthsnap_train.models.family import Family
-from earthsnap_train.release.bundle_files import model_files
+from earthsnap_train.release.bundle_files import model_files, release_digest
 from earthsnap_train.serving.engine import Engine, Models
 from earthsnap_train.taxonomy.tree import Taxonomy
 
@@ -18,8 +18,11 @@ class Opened:
     taxonomy: Taxonomy
 
 
-def open_release(path: Path, *, threads: int = 1) -> Opened:
-    """Raises IntegrityError where a file is not what ``release.json`` says: any of them, for they speak of one another."""
+def verify(path: Path, *, digest: str | None = None) -> Family:
+    """The family of a release whose every file is what ``release.json`` says, for they speak of one another.
+
+    ``digest``: what the registry calls it. Raises IntegrityError naming the file that does not fit.
+    """
     try:
         described: dict[str, str] = json.loads((path / "release.json").read_bytes())["files"]
     except (FileNotFoundError, ValueError, KeyError) as error:
@@ -33,8 +36,20 @@ def open_release(path: Path, *, threads: int = 1) -> Opened:
     for file in (path / "taxonomy.parquet", *files.values()):
         if (name := file.relative_to(path).as_posix()) not in described:
             raise _broken(path, name)
+    for sha256, file in files.items():
+        if described[file.relative_to(path).as_posix()] != sha256:
+            raise _broken(path, file.relative_to(path).as_posix())
+    if digest is not None and release_digest(path) != digest:
+        raise _broken(path, "family.json")
+    return family
+
+
+def open_release(path: Path, *, threads: int = 1) -> Opened:
+    """Raises IntegrityError where a file is not what was registered."""
+    family = verify(path)
     return Opened(
-        engine=Engine(family, Models(files, threads=threads)), taxonomy=Taxonomy.read(path / "taxonomy.parquet")
+        engine=Engine(family, Models(model_files(family, path), threads=threads)),
+        taxonomy=Taxonomy.read(path / "taxonomy.parquet"),
     )
 
 

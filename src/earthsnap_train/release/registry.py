@@ -1,38 +1,25 @@
 """The local registry: numbered releases of each family, their approval state, and a log to which is only added.
 
-SQLite keeps what is decided (WAL, one immediate transaction per change, so that two people at once lose nothing);
-``<family>/<number>/`` keeps the release itself, put there whole by one rename before it gets its row.
+The ledger keeps what is decided; ``<family>/<number>/`` keeps the release itself, put there whole by one rename before it
+gets its row.
 """
 
-import getpass
 import json
 import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
-from earthsnap_train.errors import NotFoundError, did_you_mean
+from earthsnap_train.errors import ConfigError, NotFoundError, did_you_mean
+from earthsnap_train.release.ledger import Ledger, record
 
 State = Literal["PendingApproval", "Approved", "Rejected"]
-BUSY_TIMEOUT_S = 60  # copying a release into its place is part of the transaction
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS releases (
-    family TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL, state TEXT NOT NULL,
-    created REAL NOT NULL, reasons TEXT NOT NULL, summary TEXT NOT NULL,
-    PRIMARY KEY (family, number), UNIQUE (family, digest)
-) STRICT;
-CREATE TABLE IF NOT EXISTS audit (
-    id INTEGER PRIMARY KEY, at REAL NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, release TEXT NOT NULL, why TEXT NOT NULL
-) STRICT;
-"""
+_COLUMNS = "family, number, digest, state, created, reasons, summary"
 
 
 class Release(BaseModel):
@@ -59,43 +46,12 @@ class Registry:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.root / "registry.sqlite", timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        try:
-            with FileLock(self.root / "registry.lock"):  # SQLite does not wait for others while it changes the mode
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.executescript(_SCHEMA)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
-
-    def _rows(self, query: str, values: Sequence[object]) -> list[tuple[object, ...]]:
-        if not (self.root / "registry.sqlite").is_file():
-            return []
-        connection = sqlite3.connect(self.root / "registry.sqlite", timeout=BUSY_TIMEOUT_S)
-        try:
-            return connection.execute(query, values).fetchall()
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):  # another process is making the registry just now
-                return []
-            raise
-        finally:
-            connection.close()
+        self.ledger = Ledger(root)
 
     def releases(self, family: str | None = None) -> list[Release]:
         """Oldest first."""
-        rows = self._rows(
-            "SELECT family, number, digest, state, created, reasons, summary FROM releases "
-            "WHERE ?1 IS NULL OR family = ?1 ORDER BY family, number",
+        rows = self.ledger.rows(
+            f"SELECT {_COLUMNS} FROM releases WHERE ?1 IS NULL OR family = ?1 ORDER BY family, number",  # noqa: S608
             [family],
         )
         return [self._release(row) for row in rows]
@@ -142,9 +98,9 @@ class Registry:
         if (known := self.find(family, digest)) is not None:
             return known, False
         state: State = "Rejected" if reasons else "PendingApproval"
-        with self._writing() as connection:
+        with self.ledger.writing() as connection:
             taken = connection.execute(
-                "SELECT family, number, digest, state, created, reasons, summary FROM releases WHERE family = ? AND digest = ?",
+                f"SELECT {_COLUMNS} FROM releases WHERE family = ? AND digest = ?",  # noqa: S608
                 [family, digest],
             ).fetchone()
             if taken is not None:
@@ -161,16 +117,98 @@ class Registry:
             }  # fmt: skip
             (incoming / "release.json").write_text(json.dumps(description, indent=1, sort_keys=True))
             incoming.rename(final)
-            now = time.time()
             connection.execute(
                 "INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [family, number, digest, state, now, json.dumps(list(reasons)), json.dumps(summary)],
+                [family, number, digest, state, time.time(), json.dumps(list(reasons)), json.dumps(summary)],
             )
-            connection.execute(
-                "INSERT INTO audit (at, who, action, release, why) VALUES (?, ?, ?, ?, ?)",
-                [now, getpass.getuser(), f"registered as {state}", f"{family}-{number}", "; ".join(reasons)],
+            name = f"{family}-{number}"
+            record(connection, "registered", name, why="; ".join(reasons), origin="train", figures={"state": state})
+        return self.get(name), True
+
+    def approve(
+        self,
+        name: str,
+        *,
+        why: str,
+        origin: str,
+        who: str | None = None,
+        anyway: bool = False,
+        seen: State | None = None,
+    ) -> bool:
+        """Whether this changed anything: False where it was approved before, which the log then does not repeat.
+
+        ``seen``: the state on which the person decided. Raises ConfigError where somebody changed it meanwhile, or where the
+        release is rejected and ``anyway`` does not overrule that; IntegrityError where its files are not what was registered.
+        """
+        from earthsnap_train.release.load import verify
+
+        release = self.get(name)
+        if release.state == "Approved" and seen in (None, "Approved"):
+            return False
+        verify(release.path, digest=release.digest)
+        with self.ledger.writing() as connection:
+            state = self._state(connection, release, seen)
+            if state == "Approved":
+                return False
+            if state == "Rejected" and not anyway:
+                raise ConfigError(
+                    f"{name} was rejected{self._by_whom(name)}",
+                    where="release",
+                    remedy=f"anyway=true overrules that: earthsnap approve release={name} anyway=true why=...",
+                )
+            self._decide(connection, release, "Approved")
+            record(
+                connection,
+                "approved",
+                name,
+                why=why,
+                who=who,
+                origin=origin,
+                figures={"overruled": state == "Rejected"},
             )
-        return self.get(f"{family}-{number}"), True
+        return True
+
+    def reject(self, name: str, *, why: str, origin: str, who: str | None = None, seen: State | None = None) -> bool:
+        """Whether this changed anything. A release that is live or half way is taken back in the same transaction."""
+        from earthsnap_train.release.deployments import Deployments
+
+        release = self.get(name)
+        with self.ledger.writing() as connection:
+            if self._state(connection, release, seen) == "Rejected":
+                return False
+            self._decide(connection, release, "Rejected")
+            record(connection, "rejected", name, why=why, who=who, origin=origin)
+            Deployments(self.root).take_back(
+                connection, release.family, release.number, why=why, who=who, origin=origin
+            )
+        return True
+
+    def _state(self, connection: sqlite3.Connection, release: Release, seen: State | None) -> State:
+        state: State
+        (state,) = connection.execute(
+            "SELECT state FROM releases WHERE family = ? AND number = ?", [release.family, release.number]
+        ).fetchone()
+        if seen is not None and state != seen:
+            raise ConfigError(
+                f"{release.name} is {state} by now{self._by_whom(release.name)}, not {seen} as when you looked",
+                where="release",
+                remedy="look again, then decide",
+            )
+        return state
+
+    def _decide(self, connection: sqlite3.Connection, release: Release, state: State) -> None:
+        connection.execute(
+            "UPDATE releases SET state = ? WHERE family = ? AND number = ?", [state, release.family, release.number]
+        )
+
+    def _by_whom(self, name: str) -> str:
+        """`` by anna on 2026-11-22 14:03: looks wrong``, or why the gates did so."""
+        for entry in reversed(self.ledger.history(name)):
+            if entry.action in ("approved", "rejected", "registered"):
+                by = "by its gates" if entry.action == "registered" else f"by {entry.who}"
+                when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.at))
+                return f" {by} on {when}" + (f": {entry.why}" if entry.why else "")
+        return ""
 
     def attach_report(self, release: Release, html: str) -> None:
         """Keeps the page with the release that it speaks of; the first stays."""

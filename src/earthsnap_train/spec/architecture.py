@@ -25,10 +25,18 @@ class Parent(SpecModel):
     max_images_per_group: Annotated[int, Field(ge=1)] | None
 
 
+# At least a half: then no two taxa of a rank can both be likely enough, and there is one lineage.
+Certain = Annotated[float, Field(ge=0.5, lt=1)]
+
+
 class ParentChild(SpecModel):
-    """A parent routes to a group, and that group's child names the species."""
+    """A parent routes to a group, and that group's child names the species.
+
+    A name less likely than ``unsure_below`` rolls up to the lowest taxon above it that is likely enough.
+    """
 
     kind: Literal["parent_child"]
+    unsure_below: Certain
     parent: Parent
     routing: Routing
 
@@ -37,6 +45,7 @@ class Flat(SpecModel):
     """One network over all species."""
 
     kind: Literal["flat"]
+    unsure_below: Certain
 
 
 ArchitectureSpec = Annotated[ParentChild | Flat, Field(discriminator="kind")]

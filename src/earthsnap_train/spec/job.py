@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from earthsnap_train.spec.deployment import EndpointName
 from earthsnap_train.spec.model import SpecModel
 
 
@@ -67,7 +68,123 @@ class ExportRecords(SpecModel):
     out: str
 
 
+class Approve(SpecModel):
+    """``anyway: true`` overrules an earlier rejection, by a person or by gates."""
+
+    verb: Literal["approve"]
+    release: str
+    why: str
+    anyway: bool
+
+
+class Reject(SpecModel):
+    """Rejecting the live release brings back the previous champion."""
+
+    verb: Literal["reject"]
+    release: str
+    why: Annotated[str, Field(min_length=1)]
+
+
+class Releases(SpecModel):
+    """Without ``release`` a list; with it one release; with ``against`` that one beside another."""
+
+    verb: Literal["releases"]
+    release: str | None
+    against: str | None
+
+
+class History(SpecModel):
+    """The audit log, newest last. ``release: null``: of all."""
+
+    verb: Literal["history"]
+    release: str | None
+    last: Annotated[int, Field(ge=1)]
+
+
+class Serve(SpecModel):
+    """One ``release`` (a name, or a folder that holds one), or a whole ``endpoint`` as the registry wants it."""
+
+    verb: Literal["serve"]
+    release: str | None
+    endpoint: EndpointName | None
+    family: str | None
+    host: str
+    port: Annotated[int, Field(ge=0, le=65535)]
+    socket: str | None
+
+
+class Stop(SpecModel):
+    """Ends an endpoint of this machine once it has answered what it had begun."""
+
+    verb: Literal["stop"]
+    endpoint: EndpointName
+    family: str | None
+
+
+class Rollout(SpecModel):
+    verb: Literal["rollout"]
+    release: str
+
+
+class Promote(SpecModel):
+    """Lets a release that waits in stage go on to production."""
+
+    verb: Literal["promote"]
+    release: str
+
+
+class Rollback(SpecModel):
+    """``release`` is the one that must go: live, or half way there."""
+
+    verb: Literal["rollback"]
+    release: str
+    why: str
+
+
+class Watch(SpecModel):
+    """``once: true`` does what is due and ends."""
+
+    verb: Literal["watch"]
+    once: bool
+
+
+class Console(SpecModel):
+    verb: Literal["console"]
+    host: str
+    port: Annotated[int, Field(ge=0, le=65535)]
+
+
+class User(SpecModel):
+    """Who may sign in to the console. Without ``login`` a list."""
+
+    verb: Literal["user"]
+    login: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.@-]{0,62}$")] | None
+    role: Literal["viewer", "approver"]
+    remove: bool
+
+
 Job = Annotated[
-    Train | ShowPlan | Status | Predict | Doctor | Schema | Regroup | CollectGarbage | Forget | ExportRecords,
+    Train
+    | ShowPlan
+    | Status
+    | Predict
+    | Doctor
+    | Schema
+    | Regroup
+    | CollectGarbage
+    | Forget
+    | ExportRecords
+    | Approve
+    | Reject
+    | Releases
+    | History
+    | Serve
+    | Stop
+    | Rollout
+    | Promote
+    | Rollback
+    | Watch
+    | Console
+    | User,
     Field(discriminator="verb"),
 ]

@@ -7,11 +7,13 @@ from pydantic import Field
 from earthsnap_train.spec.architecture import ArchitectureSpec
 from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.dataset import Dataset
+from earthsnap_train.spec.deployment import Deployment
 from earthsnap_train.spec.evaluation import Evaluation
 from earthsnap_train.spec.grouping import GroupingSpec
 from earthsnap_train.spec.job import Job
 from earthsnap_train.spec.launcher import Local
 from earthsnap_train.spec.model import SpecModel
+from earthsnap_train.spec.serving import Serving
 from earthsnap_train.spec.taxonomy import TaxonomySpec
 from earthsnap_train.spec.tracking import TrackingSpec
 from earthsnap_train.spec.training import Training
@@ -26,6 +28,7 @@ class Paths(SpecModel):
     outputs: str
     registry: str
     groupings: str
+    journal: str
 
 
 class RunSpec(SpecModel):
@@ -45,6 +48,8 @@ class RunSpec(SpecModel):
     training: Training
     nodes: dict[str, dict[str, object]]
     evaluation: Evaluation
+    serving: Serving
+    deployment: Deployment
     launcher: Local
     tracking: TrackingSpec
     job: Job

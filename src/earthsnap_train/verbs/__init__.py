@@ -18,6 +18,18 @@ MODULES: Mapping[str, str] = {
     "gc": "gc",
     "forget": "forget",
     "export-records": "export_records",
+    "approve": "approve",
+    "reject": "reject",
+    "releases": "releases",
+    "history": "history",
+    "serve": "serve",
+    "stop": "stop",
+    "rollout": "rollout",
+    "promote": "promote",
+    "rollback": "rollback",
+    "watch": "watch",
+    "console": "console",
+    "user": "user",
 }
 
 

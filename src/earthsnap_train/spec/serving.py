@@ -1,0 +1,25 @@
+"""What ``conf/serving/`` declares: how one server process answers for one release."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from earthsnap_train.spec.model import SpecModel
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Serving(SpecModel):
+    """``workers: null``: as many as there are usable cores. ``max_waiting``: photographs, beyond which requests get 429."""
+
+    engine: Literal["onnxruntime", "openvino"]
+    workers: Count | None
+    max_batch: Count
+    max_waiting: Count
+    max_body_mb: Positive
+    max_photographs: Count
+    max_megapixels: Positive
+    timeout_s: Positive
+    max_models_mb: Positive
+    top: Count
