@@ -31,6 +31,12 @@ GIVEN = {
     ("grouping", "file"): ["grouping.file=groups.yaml"],
     ("job", "forget"): ["image=x"],
     ("job", "export-records"): ["node=parent", "out=there"],
+    ("job", "approve"): ["release=plants-1"],
+    ("job", "reject"): ["release=plants-1", "why=blurred"],
+    ("job", "rollout"): ["release=plants-1"],
+    ("job", "promote"): ["release=plants-1"],
+    ("job", "rollback"): ["release=plants-1"],
+    ("job", "stop"): ["endpoint=prod"],
 }
 
 

@@ -34,7 +34,10 @@ VALUED = (
     "--experimental-rerun", "--info", "-i",
 )  # fmt: skip
 # Verbs that are about this place rather than about one declaration need no family's name.
-NAMELESS = ("status", "doctor", "schema", "gc", "predict", "forget")
+NAMELESS = (
+    "status", "doctor", "schema", "gc", "predict", "forget", "approve", "reject", "releases", "history", "serve", "stop",
+    "rollout", "promote", "rollback", "watch", "console", "user",
+)  # fmt: skip
 # Parts of a declaration that are open to new keys: there no override needs Hydra's ``+``.
 OPEN = ("nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups", "dataset.source.columns.ranks")
 
