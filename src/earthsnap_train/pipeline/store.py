@@ -2,7 +2,7 @@
 
 Writing goes ``building/<key>.<pid>`` -> files synced -> ``artifact.json`` last -> one rename to ``artifacts/<key>``. A
 directory under ``artifacts/`` is therefore whole, whenever the writer was killed. ``heads/`` names each family's last
-artifact per stage, which explains the next plan; losing it costs explanations, never results.
+artifact per stage: it explains the next plan, keeps those artifacts from ``gc``, and says which split the next one grows from.
 """
 
 import hashlib

@@ -30,6 +30,9 @@ NEEDED = (
     "pyarrow",
     "hydra-core",
     "pydantic",
+    "fastapi",
+    "uvicorn",
+    "aiohttp",
 )
 OPTIONAL = {
     "pillow-heif": ("photographs from iPhones (HEIC)", "pip install pillow-heif"),
