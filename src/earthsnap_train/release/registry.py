@@ -212,11 +212,15 @@ class Registry:
 
     def attach_report(self, release: Release, html: str) -> None:
         """Keeps the page with the release that it speaks of; the first stays."""
-        path = release.path / "report" / "report.html"
+        self.attach(release, "report/report.html", html.encode())
+
+    def attach(self, release: Release, name: str, data: bytes) -> None:
+        """Puts a file beside a release, of which it is no part: ``report/...`` or ``evaluation/...``; the first stays."""
+        path = release.path / name
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             incoming = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-            incoming.write_text(html, encoding="utf-8")
+            incoming.write_bytes(data)
             incoming.replace(path)
 
 
