@@ -12,6 +12,18 @@ class Measured(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Name(Measured):
+    """Of a species. ``label`` is what people call it: the common name, else the scientific one."""
+
+    species_id: str
+    scientific: str
+    common: str | None
+
+    @property
+    def label(self) -> str:
+        return self.common or self.scientific
+
+
 class Estimate(Measured):
     """A figure and its 95 % interval."""
 

@@ -5,23 +5,11 @@ from typing import Literal
 import jinja2
 
 from earthsnap_train.evaluation import charts
-from earthsnap_train.evaluation.figures import Estimate, FamilyMetrics, Measured
+from earthsnap_train.evaluation.figures import Estimate, FamilyMetrics, Measured, Name
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.wording import big, count, gate_words, of_hundred, percent, points, shade, short_time
 
 Cause = Literal["misrouted", "misnamed"]
-
-
-class Name(Measured):
-    """``label`` is what people call it: the common name, else the scientific one."""
-
-    species_id: str
-    scientific: str
-    common: str | None
-
-    @property
-    def label(self) -> str:
-        return self.common or self.scientific
 
 
 class SplitCounts(Measured):

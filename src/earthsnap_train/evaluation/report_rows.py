@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from earthsnap_train.evaluation.figures import FamilyMetrics, Metrics
+from earthsnap_train.evaluation.figures import FamilyMetrics, Metrics, Name
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.pictures import Album, ReadPhoto
 from earthsnap_train.evaluation.predictions import FamilyPredictions
@@ -17,7 +17,6 @@ from earthsnap_train.evaluation.report import (
     DatasetPanel,
     LookAlike,
     Mistake,
-    Name,
     NodeRow,
     ReportData,
     SpeciesRow,
