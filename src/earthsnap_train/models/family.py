@@ -39,7 +39,8 @@ class Node(BaseModel):
 class Family(BaseModel):
     """All nodes and their routing. ``species`` gives the order of every species axis; ``group_of`` covers each of them.
 
-    A family with a ``flat`` architecture has the one node ``flat``. A group with one species has no child.
+    A family with a ``flat`` architecture has the one node ``flat``. A group with one species has no child. A name less
+    likely than ``unsure_below`` rolls up; a release that was made without it rolls up as the default declaration does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +51,7 @@ class Family(BaseModel):
     group_of: dict[str, str]
     routing: Routing | None
     preprocessing: Preprocessing
+    unsure_below: float = 0.7
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
@@ -60,9 +62,29 @@ class Family(BaseModel):
         """The node that sees every photograph."""
         return self.nodes["parent" if self.architecture == "parent_child" else "flat"]
 
+    @cached_property
+    def _place(self) -> Mapping[str, int]:
+        return {group: place for place, group in enumerate(self.groups)}
+
+    @cached_property
+    def _owner_S(self) -> NDArray[np.intp]:
+        """The place of each species' group."""
+        return np.asarray([self._place[self.group_of[s]] for s in self.species], dtype=np.intp)
+
+    @cached_property
+    def _members(self) -> Mapping[str, NDArray[np.intp]]:
+        return {group: np.flatnonzero(self._owner_S == place) for group, place in self._place.items()}
+
+    @cached_property
+    def _columns(self) -> NDArray[np.intp]:
+        """Where the root's classes are: each group's [G] for a root taught groups, else each species' [S]."""
+        column = {name: place for place, name in enumerate(self.root.classes)}
+        names = self.groups if self.root.targets == "groups" else self.species
+        return np.asarray([column[name] for name in names], dtype=np.intp)
+
     def members(self, group: str) -> NDArray[np.intp]:
         """Places of a group's species on the species axis."""
-        return np.flatnonzero([self.group_of[s] == group for s in self.species])
+        return self._members[group]
 
     def child(self, group: str) -> Node | None:
         return self.nodes.get(f"child/{group}")
@@ -70,12 +92,9 @@ class Family(BaseModel):
     def group_probabilities(self, root_BC: Floats) -> Floats:
         """The root's class probabilities [B, C] as probabilities of groups [B, G]."""
         if self.root.targets == "groups":
-            order = [self.root.classes.index(g) for g in self.groups]
-            return root_BC[:, order]
-        place = {g: i for i, g in enumerate(self.groups)}
-        columns = np.asarray([place[self.group_of[c]] for c in self.root.classes])
+            return root_BC[:, self._columns]
         groups_BG = np.zeros((len(root_BC), len(self.groups)), dtype=np.float32)
-        np.add.at(groups_BG.T, columns, root_BC.T)
+        np.add.at(groups_BG.T, self._owner_S, root_BC[:, self._columns].T)
         return groups_BG
 
     def children_to_run(self, groups_BG: Floats) -> NDArray[np.bool_]:
@@ -99,26 +118,22 @@ class Family(BaseModel):
         asked, the parent's own division among its species stands in: that of a parent taught species, else an equal one.
         ``hard`` routing gives all mass to the first group.
         """
-        place = {c: i for i, c in enumerate(self.root.classes)}
         if self.root.targets == "species":
-            species_BS = root_BC[:, [place[s] for s in self.species]]
+            species_BS = root_BC[:, self._columns]
         else:
-            sizes = {g: len(self.members(g)) for g in self.groups}
-            columns = [place[self.group_of[s]] for s in self.species]
-            sizes_S = np.asarray([sizes[self.group_of[s]] for s in self.species], dtype=np.float32)
-            species_BS = (root_BC[:, columns] / sizes_S).astype(np.float32)
+            sizes_G = np.asarray([len(self._members[g]) for g in self.groups], dtype=np.float32)
+            species_BS = (root_BC[:, self._columns] / sizes_G)[:, self._owner_S]
         if self.routing is None:
             return species_BS
         species_BS = species_BS.copy()
         groups_BG = self.group_probabilities(root_BC)
         if self.routing.kind == "hard":
             first_B = groups_BG.argmax(axis=1)
-            owner_S = np.asarray([self.groups.index(self.group_of[s]) for s in self.species])
-            species_BS *= owner_S[None, :] == first_B[:, None]
+            species_BS *= self._owner_S == first_B[:, None]
             species_BS /= species_BS.sum(axis=1, keepdims=True)
             groups_BG = np.eye(len(self.groups), dtype=np.float32)[first_B]
         for group, (asked_N, child_NM) in children.items():
-            mass_N1 = groups_BG[asked_N, self.groups.index(group)][:, None]
+            mass_N1 = groups_BG[asked_N, self._place[group]][:, None]
             species_BS[np.ix_(asked_N, self.members(group))] = mass_N1 * child_NM
         return species_BS
 

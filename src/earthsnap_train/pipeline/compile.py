@@ -332,6 +332,7 @@ class _Compiler:
             "species": list(self.species),
             "group_of": dict(self.grouping.group_of),
             "routing": routing,
+            "unsure_below": architecture.unsure_below,
             "photographs": self._photograph_settings(),
         }
 

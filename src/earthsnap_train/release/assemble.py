@@ -6,7 +6,7 @@ from typing import Literal
 
 from earthsnap_train.data.photographs import Photographs
 from earthsnap_train.models.family import Family, Node
-from earthsnap_train.spec.architecture import Routing
+from earthsnap_train.spec.architecture import Certain, Routing
 from earthsnap_train.spec.model import SpecModel
 
 
@@ -18,6 +18,7 @@ class FamilySettings(SpecModel):
     species: list[str]
     group_of: dict[str, str]
     routing: Routing | None
+    unsure_below: Certain
     photographs: Photographs
 
 
@@ -38,6 +39,7 @@ def assemble(s: FamilySettings, inputs: Mapping[str, Path]) -> tuple[Family, dic
         species=tuple(s.species),
         group_of=s.group_of,
         routing=s.routing,
+        unsure_below=s.unsure_below,
         preprocessing=s.photographs.preprocessing,
     )
     return family, files
