@@ -173,7 +173,7 @@ def test_a_writer_killed_at_any_moment_leaves_nothing_half(tmp_path: Path, regis
         _assert_whole(release)
     after, _ = put(registry, "after", bundle)
     assert after.number == len(releases) + 1
-    folders = {p.name for p in (registry.root / "plants").iterdir()}
+    folders = {p.name for p in (registry.root / "plants").iterdir() if p.is_dir()}
     assert folders == {str(number) for number in range(1, after.number + 1)}
 
 

@@ -5,6 +5,7 @@ from there. A family's champion is the newest row of an append-only table, so th
 was a first, never none.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -81,26 +82,19 @@ class Deployments:
 
     def champion(self, family: str) -> int | None:
         """The number of the release that production serves."""
-        rows = self.ledger.rows("SELECT number FROM champions WHERE family = ? ORDER BY id DESC LIMIT 1", [family])
+        rows = self.ledger.rows(_CHAMPION, [family])
         return int(str(rows[0][0])) if rows else None
 
     def back(self, family: str) -> int | None:
         """The number of the release that a rollback would bring back."""
-        with_champion = self.ledger.rows(
-            "SELECT back FROM champions WHERE family = ? ORDER BY id DESC LIMIT 1", [family]
-        )
-        return None if not with_champion or with_champion[0][0] is None else int(str(with_champion[0][0]))
+        rows = self.ledger.rows(_BACK, [family])
+        return int(str(rows[0][0])) if rows else None
 
     # ---- what endpoints are to do
 
     def wanted(self, family: str, endpoint: EndpointName) -> Wanted | None:
-        rows = self.ledger.rows(
-            "SELECT wanted, revision FROM endpoints WHERE family = ? AND endpoint = ?", [family, endpoint]
-        )
-        if not rows:
-            return None
-        wish = Wanted.model_validate_json(str(rows[0][0]))
-        return wish.model_copy(update={"revision": int(str(rows[0][1]))})
+        rows = self.ledger.rows(_WANTED, [family, endpoint])
+        return _wish(rows[0]) if rows else None
 
     def want(self, family: str, endpoint: EndpointName, wish: Wanted) -> None:
         with self.ledger.writing() as connection:
@@ -118,45 +112,52 @@ class Deployments:
     # ---- rollouts
 
     def under_way(self, family: str) -> Rollout | None:
-        rows = self.ledger.rows(
-            "SELECT id, family, number, phase, step, started, since, outcome, why FROM rollouts "
-            "WHERE family = ? AND outcome IS NULL",
-            [family],
-        )
-        return _rollout(rows[0]) if rows else None
+        return next((rollout for rollout in self.rollouts(family) if rollout.outcome is None), None)
 
     def rollouts(self, family: str) -> list[Rollout]:
         """Oldest first."""
-        rows = self.ledger.rows(
-            "SELECT id, family, number, phase, step, started, since, outcome, why FROM rollouts WHERE family = ? ORDER BY id",
-            [family],
-        )
+        rows = self.ledger.rows(f"{_ROLLOUTS} WHERE family = ? ORDER BY id", [family])
         return [_rollout(row) for row in rows]
 
     def begin(self, family: str, number: int, *, origin: str) -> Rollout:
-        """The rollout of this release that is under way, else a new one. Raises ConfigError while another release is."""
+        """The rollout of this release that is under way, else a new one.
+
+        Raises ConfigError where the release is not approved or is live already, and while another is on its way.
+        """
+        name = f"{family}-{number}"
         with self.ledger.writing() as connection:
-            row = connection.execute(
-                "SELECT number, phase FROM rollouts WHERE family = ? AND outcome IS NULL", [family]
-            ).fetchone()
-            if row is not None and row[0] != number:
-                other = f"{family}-{row[0]}"
+            under_way = _under_way(connection, family)
+            if under_way is not None and under_way.number != number:
+                other = under_way.release
                 raise ConfigError(
-                    f"{other} is on its way to production (phase {row[1]})",
+                    f"{other} is on its way to production (phase {under_way.phase})",
                     where="release",
                     allowed="one rollout of a family at a time",
                     remedy=f"earthsnap rollout release={other} goes on with it, earthsnap rollback release={other} undoes it",
                 )
-            if row is None:
-                now = time.time()
+            (state,) = connection.execute(
+                "SELECT state FROM releases WHERE family = ? AND number = ?", [family, number]
+            ).fetchone()
+            if state != "Approved":
+                raise ConfigError(
+                    f"{name} is {state}",
+                    where="release",
+                    allowed="a release that a person approved",
+                    remedy=f"earthsnap approve release={name}",
+                )
+            if _champion(connection, family) == number:
+                raise ConfigError(
+                    f"{name} is live already", where="release", remedy="earthsnap status shows what is live"
+                )
+            if under_way is None:
                 connection.execute(
                     "INSERT INTO rollouts (family, number, phase, step, started, since, outcome, why) "
-                    "VALUES (?, ?, 'stage', 0, ?, ?, NULL, '')",
-                    [family, number, now, now],
+                    "VALUES (?1, ?2, 'stage', 0, ?3, ?3, NULL, '')",
+                    [family, number, time.time()],
                 )
-        rollout = self.under_way(family)
-        assert rollout is not None
-        return rollout
+                under_way = _under_way(connection, family)
+                assert under_way is not None
+        return under_way
 
     def advance(
         self,
@@ -171,43 +172,41 @@ class Deployments:
         who: str | None = None,
         figures: Mapping[str, object] | None = None,
     ) -> Rollout:
-        """Moves a rollout on, with what endpoints are to do meanwhile. Raises ConfigError where somebody ended it."""
+        """Moves a rollout on, with what endpoints are to do meanwhile.
+
+        Raises ConfigError where somebody ended it, or moved it on from where ``rollout`` says that it stands.
+        """
         with self.ledger.writing() as connection:
-            self._still_open(connection, rollout)
+            _assert_goes_on(connection, rollout)
+            now = time.time()
             connection.execute(
-                "UPDATE rollouts SET phase = ?, step = ?, since = ? WHERE id = ?",
-                [phase, step, time.time(), rollout.id],
+                "UPDATE rollouts SET phase = ?, step = ?, since = ? WHERE id = ?", [phase, step, now, rollout.id]
             )
             for endpoint, wish in (("stage", stage), ("prod", prod)):
                 if wish is not None:
                     _want(connection, rollout.family, endpoint, wish)
             if said is not None:
                 record(connection, said, rollout.release, origin=origin, who=who, figures=figures)
-        moved = self.under_way(rollout.family)
-        assert moved is not None
-        return moved
+        return rollout.model_copy(update={"phase": phase, "step": step, "since": now})
 
     def go_live(
         self, rollout: Rollout, *, standby: bool, origin: str, figures: Mapping[str, object] | None = None
     ) -> None:
-        """Makes the release the champion. Raises ConfigError where somebody ended the rollout, or rejected the release."""
+        """Makes the release the champion. Raises ConfigError where somebody ended the rollout or moved it on."""
         with self.ledger.writing() as connection:
-            self._still_open(connection, rollout)
+            _assert_goes_on(connection, rollout)
             before = _champion(connection, rollout.family)
             connection.execute(
-                "INSERT INTO champions (family, number, back, at) VALUES (?, ?, ?, ?)",
-                [rollout.family, rollout.number, before, time.time()],
+                "INSERT INTO champions (family, number, before, at) "
+                "VALUES (?1, ?2, (SELECT max(id) FROM champions WHERE family = ?1), ?3)",
+                [rollout.family, rollout.number, time.time()],
             )
-            kept = f"{rollout.family}-{before}" if standby and before is not None else None
+            back = connection.execute(_BACK, [rollout.family]).fetchone()
+            kept = f"{rollout.family}-{back[0]}" if standby and back is not None else None
             _want(connection, rollout.family, "prod", Wanted(stable=rollout.release, standby=kept))
             _end(connection, rollout.id, "live", "")
-            record(
-                connection,
-                "live",
-                rollout.release,
-                origin=origin,
-                figures={**(figures or {}), "champion_before": before},
-            )
+            figures = {**(figures or {}), "champion_before": before}
+            record(connection, "live", rollout.release, origin=origin, figures=figures)
 
     def fail(
         self, rollout: Rollout, why: str, *, origin: str, figures: Mapping[str, object] | None = None,
@@ -217,7 +216,8 @@ class Deployments:
         with self.ledger.writing() as connection:
             row = connection.execute("SELECT outcome FROM rollouts WHERE id = ?", [rollout.id]).fetchone()
             if row[0] is None:
-                self._undo(connection, rollout.family, rollout.id, outcome, why)
+                _end(connection, rollout.id, outcome, why)
+                _leave_to_the_champion(connection, rollout.family)
                 record(connection, outcome, rollout.release, why=why, origin=origin, figures=figures)
 
     def take_back(
@@ -225,87 +225,116 @@ class Deployments:
     ) -> str | None:
         """Inside a transaction: takes a release out of production, or off its way there. What answers now, or None.
 
-        Without a previous champion a live release stays: an endpoint that answers nothing helps nobody, and ``stop`` is
-        how to want just that.
+        Rejected releases do not come back; where nothing else came before it a live release stays: an endpoint that
+        answers nothing helps nobody, and ``stop`` is how to want just that.
         """
         name = f"{family}-{number}"
-        under_way = connection.execute(
-            "SELECT id FROM rollouts WHERE family = ? AND number = ? AND outcome IS NULL", [family, number]
-        ).fetchone()
-        if under_way is not None:
-            self._undo(connection, family, under_way[0], "rolled back", why)
-            record(connection, "rolled back", name, why=why, who=who, origin=origin)
-            champion = _champion(connection, family)
-            return None if champion is None else f"{family}-{champion}"
-        live = connection.execute(
-            "SELECT number, back FROM champions WHERE family = ? ORDER BY id DESC LIMIT 1", [family]
-        ).fetchone()
-        if live is None or live[0] != number or live[1] is None:
-            return None
-        (further_back,) = connection.execute(
-            "SELECT back FROM champions WHERE family = ? AND number = ? ORDER BY id DESC LIMIT 1", [family, live[1]]
-        ).fetchone()
-        connection.execute(
-            "INSERT INTO champions (family, number, back, at) VALUES (?, ?, ?, ?)",
-            [family, live[1], further_back, time.time()],
-        )
-        other = connection.execute(
-            "SELECT id, number FROM rollouts WHERE family = ? AND outcome IS NULL", [family]
-        ).fetchone()
-        if other is not None:  # it was measured beside a champion that is none any more
-            self._undo(connection, family, other[0], "failed", f"the champion {name} was taken back")
-            record(
-                connection,
-                "failed",
-                f"{family}-{other[1]}",
-                why=f"the champion {name} was taken back",
-                who=who,
-                origin=origin,
+        under_way = _under_way(connection, family)
+        back = connection.execute(_BACK, [family]).fetchone()
+        figures: dict[str, object] = {}
+        if under_way is not None and under_way.number == number:
+            _end(connection, under_way.id, "rolled back", why)
+        elif _champion(connection, family) == number and back is not None:
+            connection.execute(
+                "INSERT INTO champions (family, number, before, at) VALUES (?, ?, ?, ?)", [family, *back, time.time()]
             )
-        _want(connection, family, "prod", Wanted(stable=f"{family}-{live[1]}"))
-        record(connection, "rolled back", name, why=why, who=who, origin=origin, figures={"champion": live[1]})
-        return f"{family}-{live[1]}"
+            figures = {"champion": back[0]}
+            if under_way is not None:  # it was measured beside a champion that is none any more
+                beside = f"the champion {name} was taken back"
+                _end(connection, under_way.id, "failed", beside)
+                record(connection, "failed", under_way.release, why=beside, who=who, origin=origin)
+        else:
+            _let_go_of_rejected_standby(connection, family)
+            return None
+        _leave_to_the_champion(connection, family)
+        record(connection, "rolled back", name, why=why, who=who, origin=origin, figures=figures)
+        champion = _champion(connection, family)
+        return None if champion is None else f"{family}-{champion}"
 
     def roll_back(self, family: str, number: int, *, why: str, origin: str, who: str | None = None) -> str | None:
         """What answers instead of this release now; None where it was neither live nor under way, or nothing came before."""
         with self.ledger.writing() as connection:
             return self.take_back(connection, family, number, why=why, who=who, origin=origin)
 
-    def _undo(self, connection: sqlite3.Connection, family: str, rollout_id: int, outcome: Outcome, why: str) -> None:
-        _end(connection, rollout_id, outcome, why)
-        champion = _champion(connection, family)
-        if champion is None:  # a first release that failed: nothing is served in its place
-            connection.execute("DELETE FROM endpoints WHERE family = ? AND endpoint = 'prod'", [family])
-        else:
-            _want(connection, family, "prod", Wanted(stable=f"{family}-{champion}"))
 
-    def _still_open(self, connection: sqlite3.Connection, rollout: Rollout) -> None:
-        outcome, why, state = connection.execute(
-            "SELECT o.outcome, o.why, r.state FROM rollouts o JOIN releases r USING (family, number) WHERE o.id = ?",
-            [rollout.id],
-        ).fetchone()
-        if outcome is not None or state != "Approved":
-            raise ConfigError(
-                f"the rollout of {rollout.release} is {outcome or 'stopped: the release is ' + state}"
-                + (f": {why}" if why else ""),
-                where="release",
-                remedy=f"earthsnap history release={rollout.release} tells who ended it",
-            )
+_CHAMPION = "SELECT number FROM champions WHERE family = ? ORDER BY id DESC LIMIT 1"
+
+# Down the row of those that were champion before, to the first that nobody has rejected.
+_BACK = """
+    WITH RECURSIVE earlier (id) AS (
+        SELECT * FROM (SELECT before FROM champions WHERE family = ? ORDER BY id DESC LIMIT 1)
+        UNION ALL SELECT before FROM champions JOIN earlier USING (id)
+    )
+    SELECT number, before FROM champions AS old JOIN earlier USING (id) JOIN releases USING (family, number)
+    WHERE state <> 'Rejected'
+      AND number <> (SELECT number FROM champions WHERE family = old.family ORDER BY id DESC LIMIT 1)
+    ORDER BY id DESC LIMIT 1
+"""
+
+_WANTED = "SELECT wanted, revision FROM endpoints WHERE family = ? AND endpoint = ? AND wanted <> 'null'"
+_ROLLOUTS = f"SELECT {', '.join(Rollout.model_fields)} FROM rollouts"  # noqa: S608
 
 
 def _champion(connection: sqlite3.Connection, family: str) -> int | None:
-    row = connection.execute(
-        "SELECT number FROM champions WHERE family = ? ORDER BY id DESC LIMIT 1", [family]
-    ).fetchone()
+    row = connection.execute(_CHAMPION, [family]).fetchone()
     return None if row is None else int(row[0])
 
 
-def _want(connection: sqlite3.Connection, family: str, endpoint: str, wish: Wanted) -> None:
+def _under_way(connection: sqlite3.Connection, family: str) -> Rollout | None:
+    row = connection.execute(f"{_ROLLOUTS} WHERE family = ? AND outcome IS NULL", [family]).fetchone()
+    return None if row is None else _rollout(row)
+
+
+def _assert_goes_on(connection: sqlite3.Connection, rollout: Rollout) -> None:
+    now = _rollout(connection.execute(f"{_ROLLOUTS} WHERE id = ?", [rollout.id]).fetchone())
+    if (now.outcome, now.phase, now.step) != (None, rollout.phase, rollout.step):
+        stands = (
+            f"over ({now.outcome})" if now.outcome else f"at another place by now (phase {now.phase}, step {now.step})"
+        )
+        raise ConfigError(
+            f"the rollout of {rollout.release} is {stands}" + (f": {now.why}" if now.why else ""),
+            where="release",
+            remedy=f"earthsnap history release={rollout.release} tells who did that",
+        )
+
+
+def _leave_to_the_champion(connection: sqlite3.Connection, family: str) -> None:
+    """Production serves the champion, and no other release answers; with no champion nothing is wanted of it."""
+    row = connection.execute(_WANTED, [family, "prod"]).fetchone()
+    before = None if row is None else _wish(row)
+    champion = _champion(connection, family)
+    if champion is None:
+        wish = None
+    else:
+        name = f"{family}-{champion}"
+        standby = before.standby if before is not None and before.standby != name else None
+        wish = Wanted(stable=name, standby=standby, revision=0 if before is None else before.revision)
+    if wish != before:
+        _want(connection, family, "prod", wish)
+
+
+def _let_go_of_rejected_standby(connection: sqlite3.Connection, family: str) -> None:
+    """A canary's figures are those of its wish's revision, which this leaves as it is."""
+    connection.execute(
+        "UPDATE endpoints SET wanted = json_set(wanted, '$.standby', NULL) "
+        "FROM releases WHERE endpoints.family = ? AND releases.family = endpoints.family AND state = 'Rejected' "
+        "AND json_extract(wanted, '$.standby') = releases.family || '-' || number",
+        [family],
+    )
+
+
+def _want(connection: sqlite3.Connection, family: str, endpoint: str, wish: Wanted | None) -> None:
+    """A revision is never used twice, so nothing is mistaken for what it was before."""
     connection.execute(
         "INSERT INTO endpoints VALUES (?1, ?2, 1, ?3) "
         "ON CONFLICT (family, endpoint) DO UPDATE SET revision = revision + 1, wanted = ?3",
-        [family, endpoint, wish.model_dump_json(exclude={"revision"})],
+        [family, endpoint, "null" if wish is None else wish.model_dump_json(exclude={"revision"})],
     )
+
+
+def _wish(row: tuple[object, ...]) -> Wanted:
+    wanted, revision = row
+    return Wanted.model_validate(json.loads(str(wanted)) | {"revision": revision})
 
 
 def _end(connection: sqlite3.Connection, rollout_id: int, outcome: Outcome, why: str) -> None:

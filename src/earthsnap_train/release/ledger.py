@@ -6,17 +6,20 @@ entry in the same transaction. WAL lets endpoints and pages read while somebody 
 
 import getpass
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal, get_args
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
-BUSY_TIMEOUT_S = 60  # copying a release into its place is part of a transaction
+from earthsnap_train.errors import EnvironmentProblem
+
+BUSY_TIMEOUT_S = 60  # transactions take milliseconds; a machine may stand still for longer
 
 Action = Literal[
     "registered", "approved", "rejected",
@@ -42,8 +45,13 @@ _MIGRATIONS = (
     ALTER TABLE audit ADD COLUMN figures TEXT NOT NULL DEFAULT '{}';
     CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
     CREATE TRIGGER audit_is_never_cut BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+    CREATE TRIGGER audit_is_never_replaced BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+    CREATE TRIGGER audit_grows_at_its_end AFTER INSERT ON audit WHEN NEW.id < (SELECT max(id) FROM audit)
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
     CREATE TABLE champions (
-        id INTEGER PRIMARY KEY, family TEXT NOT NULL, number INTEGER NOT NULL, back INTEGER, at REAL NOT NULL
+        id INTEGER PRIMARY KEY, family TEXT NOT NULL, number INTEGER NOT NULL, before INTEGER REFERENCES champions,
+        at REAL NOT NULL
     ) STRICT;
     CREATE TABLE endpoints (
         family TEXT NOT NULL, endpoint TEXT NOT NULL, revision INTEGER NOT NULL, wanted TEXT NOT NULL,
@@ -74,6 +82,10 @@ class Entry(BaseModel):
     origin: str
     figures: dict[str, object]
 
+    @property
+    def when(self) -> str:
+        return local_time(self.at)
+
 
 class Ledger:
     """``<root>/registry.sqlite``; made when first written to."""
@@ -103,7 +115,14 @@ class Ledger:
         def version() -> int:
             return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
-        if version() >= len(_MIGRATIONS):
+        if version() > len(_MIGRATIONS):
+            raise EnvironmentProblem(
+                f"a newer version of the program wrote this (version {version()} of the file)",
+                where=str(self.file),
+                allowed=f"versions up to {len(_MIGRATIONS)}",
+                remedy="bring this installation up to date: pip install --upgrade earthsnap_train",
+            )
+        if version() == len(_MIGRATIONS):
             return
         with FileLock(self.root / "registry.lock"):  # SQLite does not wait for others while it changes the mode
             connection.execute("PRAGMA journal_mode=WAL")
@@ -153,5 +172,30 @@ def record(
     assert action in get_args(Action), action
     connection.execute(
         "INSERT INTO audit (at, who, action, release, why, origin, figures) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [time.time(), who or getpass.getuser(), action, release, why, origin, json.dumps(figures or {})],
+        [time.time(), who or _user(), action, release, why, origin, json.dumps(figures or {})],
     )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # containers run as users that have no name
+        return f"user {os.getuid()}"
+
+
+def local_time(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def watching(root: Path) -> bool:
+    """Whether a ``watch`` of this registry runs: it holds this lock for as long as it lives, however it ends."""
+    lock = watch_lock(root)
+    try:
+        with FileLock(lock, timeout=0) if lock.exists() else nullcontext():
+            return False
+    except Timeout:
+        return True
+
+
+def watch_lock(root: Path) -> Path:
+    return root / "watch.lock"

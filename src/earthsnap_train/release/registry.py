@@ -1,9 +1,10 @@
 """The local registry: numbered releases of each family, their approval state, and a log to which is only added.
 
-The ledger keeps what is decided; ``<family>/<number>/`` keeps the release itself, put there whole by one rename before it
-gets its row.
+The ledger keeps what is decided; ``<family>/<number>/`` keeps the release itself, put there whole by one rename just before
+it gets its row.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,9 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
 from earthsnap_train.errors import ConfigError, NotFoundError, did_you_mean
+from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.release.ledger import Ledger, record
 
 State = Literal["PendingApproval", "Approved", "Rejected"]
@@ -74,7 +77,7 @@ class Registry:
                 f"there is no release {name!r}",
                 where="release",
                 allowed=", ".join(list(known)[-8:]) or "none is registered yet",
-                remedy=did_you_mean(name, known) or "earthsnap status lists them",
+                remedy=did_you_mean(name, known) or "earthsnap releases lists them",
             )
         return known[name]
 
@@ -97,33 +100,38 @@ class Registry:
         """
         if (known := self.find(family, digest)) is not None:
             return known, False
-        state: State = "Rejected" if reasons else "PendingApproval"
-        with self.ledger.writing() as connection:
-            taken = connection.execute(
-                f"SELECT {_COLUMNS} FROM releases WHERE family = ? AND digest = ?",  # noqa: S608
-                [family, digest],
-            ).fetchone()
-            if taken is not None:
-                return self._release(taken), False
-            (highest,) = connection.execute("SELECT max(number) FROM releases WHERE family = ?", [family]).fetchone()
-            number = (highest or 0) + 1
-            final, incoming = self.root / family / str(number), self.root / family / "incoming"
-            for left_over in (final, incoming):  # of a writer that was killed before its row was written
-                shutil.rmtree(left_over, ignore_errors=True)
+        folder, incoming = self.root / family, self.root / family / "incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "register.lock"):  # so that copying keeps nobody from deciding
+            if (known := self.find(family, digest)) is not None:
+                return known, False
+            shutil.rmtree(incoming, ignore_errors=True)  # of a writer that was killed
             shutil.copytree(bundle, incoming, ignore=shutil.ignore_patterns("artifact.json"))
-            description = {
-                "format": 1, "family": family, "number": number, "digest": digest, "lineage": lineage,
-                "files": _digests(incoming),
-            }  # fmt: skip
-            (incoming / "release.json").write_text(json.dumps(description, indent=1, sort_keys=True))
-            incoming.rename(final)
-            connection.execute(
-                "INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [family, number, digest, state, time.time(), json.dumps(list(reasons)), json.dumps(summary)],
-            )
-            name = f"{family}-{number}"
-            record(connection, "registered", name, why="; ".join(reasons), origin="train", figures={"state": state})
-        return self.get(name), True
+            files = _digests(incoming)
+            with self.ledger.writing() as connection:
+                (highest,) = connection.execute(
+                    "SELECT max(number) FROM releases WHERE family = ?", [family]
+                ).fetchone()
+                number = (highest or 0) + 1
+                description = {
+                    "format": 1, "family": family, "number": number, "digest": digest, "lineage": lineage, "files": files,
+                }  # fmt: skip
+                (incoming / "release.json").write_text(json.dumps(description, indent=1, sort_keys=True))
+                shutil.rmtree(folder / str(number), ignore_errors=True)  # of one that was killed before its row
+                incoming.rename(folder / str(number))
+                state: State = "Rejected" if reasons else "PendingApproval"
+                row = (family, number, digest, state, time.time(), json.dumps(list(reasons)), json.dumps(summary))
+                connection.execute("INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                figures = {"state": state, "digest": digest}
+                record(
+                    connection,
+                    "registered",
+                    f"{family}-{number}",
+                    why="; ".join(reasons),
+                    origin="train",
+                    figures=figures,
+                )
+        return self._release(row), True
 
     def approve(
         self,
@@ -137,78 +145,66 @@ class Registry:
     ) -> bool:
         """Whether this changed anything: False where it was approved before, which the log then does not repeat.
 
-        ``seen``: the state on which the person decided. Raises ConfigError where somebody changed it meanwhile, or where the
-        release is rejected and ``anyway`` does not overrule that; IntegrityError where its files are not what was registered.
+        ``seen``: the state on which the person decided. Raises ConfigError where somebody decided otherwise meanwhile, or
+        where the release is rejected and ``anyway`` does not overrule that; IntegrityError where its files are not what was
+        registered.
         """
-        from earthsnap_train.release.load import verify
+        from earthsnap_train.release.load import verify  # the engine takes its time
 
         release = self.get(name)
-        if release.state == "Approved" and seen in (None, "Approved"):
+        if release.state == "Approved":
             return False
         verify(release.path, digest=release.digest)
         with self.ledger.writing() as connection:
-            state = self._state(connection, release, seen)
-            if state == "Approved":
-                return False
-            if state == "Rejected" and not anyway:
+            before = self._decide(connection, release, "Approved", seen)
+            if before == "Rejected" and not anyway:
                 raise ConfigError(
-                    f"{name} was rejected{self._by_whom(name)}",
+                    f"{name} was rejected {self.decided(name)}",
                     where="release",
-                    remedy=f"anyway=true overrules that: earthsnap approve release={name} anyway=true why=...",
+                    remedy=f"anyway=true overrules that: earthsnap approve release={name} anyway=true",
                 )
-            self._decide(connection, release, "Approved")
-            record(
-                connection,
-                "approved",
-                name,
-                why=why,
-                who=who,
-                origin=origin,
-                figures={"overruled": state == "Rejected"},
-            )
-        return True
+            if before != "Approved":
+                figures = {"overruled": True} if before == "Rejected" else {}
+                record(connection, "approved", name, why=why, who=who, origin=origin, figures=figures)
+        return before != "Approved"
 
     def reject(self, name: str, *, why: str, origin: str, who: str | None = None, seen: State | None = None) -> bool:
         """Whether this changed anything. A release that is live or half way is taken back in the same transaction."""
-        from earthsnap_train.release.deployments import Deployments
-
         release = self.get(name)
         with self.ledger.writing() as connection:
-            if self._state(connection, release, seen) == "Rejected":
-                return False
-            self._decide(connection, release, "Rejected")
-            record(connection, "rejected", name, why=why, who=who, origin=origin)
-            Deployments(self.root).take_back(
-                connection, release.family, release.number, why=why, who=who, origin=origin
-            )
-        return True
+            before = self._decide(connection, release, "Rejected", seen)
+            if before != "Rejected":
+                record(connection, "rejected", name, why=why, who=who, origin=origin)
+                Deployments(self.root).take_back(
+                    connection, release.family, release.number, why=why, who=who, origin=origin
+                )
+        return before != "Rejected"
 
-    def _state(self, connection: sqlite3.Connection, release: Release, seen: State | None) -> State:
-        state: State
-        (state,) = connection.execute(
+    def decided(self, name: str) -> str:
+        """``by anna on 2026-11-22 14:03: looks wrong``, or that its gates did so; empty for one that waits."""
+        actions = {"approved", "rejected", "registered"}
+        last = next((entry for entry in reversed(self.ledger.history(name)) if entry.action in actions), None)
+        if last is None or (last.action == "registered" and not last.why):
+            return ""
+        by = "its gates" if last.action == "registered" else last.who
+        return f"by {by} on {last.when}" + (f": {last.why}" if last.why else "")
+
+    def _decide(self, connection: sqlite3.Connection, release: Release, state: State, seen: State | None) -> State:
+        """The state before. Raises ConfigError where it is neither what is wanted nor what the person has seen."""
+        before: State
+        (before,) = connection.execute(
             "SELECT state FROM releases WHERE family = ? AND number = ?", [release.family, release.number]
         ).fetchone()
-        if seen is not None and state != seen:
+        if seen is not None and before not in (seen, state):
             raise ConfigError(
-                f"{release.name} is {state} by now{self._by_whom(release.name)}, not {seen} as when you looked",
+                f"{release.name} is {before} by now, {self.decided(release.name)}, not {seen} as when you looked",
                 where="release",
                 remedy="look again, then decide",
             )
-        return state
-
-    def _decide(self, connection: sqlite3.Connection, release: Release, state: State) -> None:
         connection.execute(
             "UPDATE releases SET state = ? WHERE family = ? AND number = ?", [state, release.family, release.number]
         )
-
-    def _by_whom(self, name: str) -> str:
-        """`` by anna on 2026-11-22 14:03: looks wrong``, or why the gates did so."""
-        for entry in reversed(self.ledger.history(name)):
-            if entry.action in ("approved", "rejected", "registered"):
-                by = "by its gates" if entry.action == "registered" else f"by {entry.who}"
-                when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.at))
-                return f" {by} on {when}" + (f": {entry.why}" if entry.why else "")
-        return ""
+        return before
 
     def attach_report(self, release: Release, html: str) -> None:
         """Keeps the page with the release that it speaks of; the first stays."""
@@ -225,8 +221,6 @@ class Registry:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    import hashlib
-
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
