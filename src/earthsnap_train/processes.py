@@ -37,3 +37,15 @@ def end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+
+# A process that is to end with the one that started it is given the reading end of a pipe, by its number in this
+# variable. Nobody ever writes; that the pipe closes says that the other is gone, in whatever way.
+LIFELINE_VARIABLE = "EARTHSNAP_LIFELINE"
+
+
+def end_with_lifeline() -> None:
+    """From now on this process ends when whoever holds the other end of its lifeline does; without one nothing happens."""
+    number = os.environ.pop(LIFELINE_VARIABLE, None)
+    if number is not None:
+        threading.Thread(target=lambda: (os.read(int(number), 1), os._exit(1)), daemon=True).start()

@@ -3,7 +3,9 @@
 from typing import Final
 
 # What Pillow may try. Its other readers (PostScript, Windows metafiles, ...) were never meant for strangers' files.
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
+READ: Final = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
+# What a server takes from strangers: what phones and browsers send.
+SERVED: Final = ("JPEG", "PNG", "WEBP", "HEIF")
 EXTENSIONS: Final[dict[str, tuple[str, ...]]] = {
     "JPEG": ("jpg", "jpeg", "jpe", "jfif", "mpo"),
     "PNG": ("png", "apng"),

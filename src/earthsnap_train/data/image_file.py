@@ -7,17 +7,21 @@ files for the same reasons and see the same pixels: turned upright, first frame,
 import functools
 import io
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from earthsnap_train.data.formats import FORMATS
+from earthsnap_train.data.formats import READ
 from earthsnap_train.data.formats import extension_of as extension_of
 from earthsnap_train.errors import DataError
 from earthsnap_train.spec.dataset import FindingCode
 
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
-_KNOWN_OTHERS = {b"8bps": "Photoshop", b"%pdf": "PDF", b"%!ps": "PostScript", b"\0\0\0\x0cjp": "JPEG 2000"}
+_KNOWN_OTHERS = {
+    b"8bps": "Photoshop", b"%pdf": "PDF", b"%!ps": "PostScript", b"\0\0\0\x0cjp": "JPEG 2000",
+    b"gif8": "GIF", b"ii*\0": "TIFF", b"mm\0*": "TIFF", b"bm": "BMP",
+}  # fmt: skip
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -49,21 +53,23 @@ class ImageRefused(DataError):  # it is the photograph that is refused
         return (type(self), (self.code, self.what))
 
 
-def open_rgb(data: bytes, *, max_megapixels: float, shorter_px: int | None = None) -> Image.Image:
+def open_rgb(
+    data: bytes, *, max_megapixels: float, shorter_px: int | None = None, formats: Sequence[str] = READ
+) -> Image.Image:
     """The photograph in ``data``, upright and RGB; raises ``ImageRefused``.
 
     With ``shorter_px`` a JPEG may be decoded at a half, a quarter or an eighth of its size, as long as its shorter side
     keeps that many pixels: several times faster on photographs from cameras.
     """
-    return decode_rgb(open_header(data, max_megapixels=max_megapixels), data, shorter_px=shorter_px)
+    return decode_rgb(open_header(data, max_megapixels=max_megapixels, formats=formats), data, shorter_px=shorter_px)
 
 
-def open_header(data: bytes, *, max_megapixels: float) -> Image.Image:
+def open_header(data: bytes, *, max_megapixels: float, formats: Sequence[str] = READ) -> Image.Image:
     """Format, mode and size, without decoding a pixel; raises ``ImageRefused``, also above ``max_megapixels``."""
     if not data:
         raise ImageRefused("empty_file", "the file has no bytes")
     try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=_formats_for(data))
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_formats_for(data, formats))
     except Image.DecompressionBombError as error:
         raise ImageRefused("too_many_pixels", str(error)) from error
     except UnidentifiedImageError as error:
@@ -96,10 +102,9 @@ def exif_orientation(image: Image.Image) -> int:
         return 1
 
 
-def _formats_for(data: bytes) -> tuple[str, ...]:
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and _register_heif():
-        return (*FORMATS, "HEIF")
-    return FORMATS
+def _formats_for(data: bytes, formats: Sequence[str]) -> list[str]:
+    is_heif = data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS
+    return [one for one in formats if one != "HEIF" or (is_heif and _register_heif())]
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """The one preparation that validation, evaluation and serving share: resize the shorter side, crop the centre."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from earthsnap_train.data.formats import READ
 from earthsnap_train.data.image_file import open_rgb
 
 Interpolation = Literal["bilinear", "bicubic", "lanczos"]
@@ -53,10 +55,13 @@ def prepare(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
-def prepare_file(data: bytes, preprocessing: Preprocessing, *, max_megapixels: float) -> npt.NDArray[np.uint8]:
+def prepare_file(
+    data: bytes, preprocessing: Preprocessing, *, max_megapixels: float, formats: Sequence[str] = READ
+) -> npt.NDArray[np.uint8]:
     """A photograph as it was taken, [3, image_px, image_px]: what evaluation and serving do with every one.
 
     Raises ``ImageRefused``.
     """
-    image = open_rgb(data, max_megapixels=max_megapixels, shorter_px=DECODE_MARGIN * preprocessing.shorter_px)
+    shorter_px = DECODE_MARGIN * preprocessing.shorter_px
+    image = open_rgb(data, max_megapixels=max_megapixels, shorter_px=shorter_px, formats=formats)
     return prepare(image, preprocessing)

@@ -3,15 +3,17 @@
 Shapes: B photographs, F features, S species, G groups.
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from earthsnap_train.models.family import Family, Floats, Node, softmax
+from earthsnap_train.serving.runtimes import Network, OnnxRuntime, Runtime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,32 +26,68 @@ class Answer:
 
 
 class Models:
-    """Opened ONNX files on the CPU. ``files`` maps the sha256 of every trunk and head to its file; each opens when asked."""
+    """Opened ONNX files on the CPU; threads may share them. ``files``: the sha256 of every trunk and head -> its file.
 
-    def __init__(self, files: Mapping[str, Path], *, threads: int = 1) -> None:
+    Each opens when it is asked for. At most ``max_mb`` of files are open at once: the one not asked for longest is put out.
+    Trunks run in ``runtime``; heads, one small matrix product each, in ONNX Runtime, whose calls cost the least.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, Path],
+        *,
+        threads: int = 1,
+        max_mb: float = float("inf"),
+        runtime: Runtime | None = None,
+    ) -> None:
         self._files = files
-        self._options = ort.SessionOptions()
-        self._options.intra_op_num_threads = threads
-        self._options.inter_op_num_threads = 1
-        self._options.log_severity_level = 3
-        self._sessions: dict[str, ort.InferenceSession] = {}
+        self._heads = OnnxRuntime(threads=threads)
+        self._trunks = runtime or self._heads
+        self._max_bytes = max_mb * (1 << 20)
+        self._open: OrderedDict[str, Network] = OrderedDict()
+        self._lock = threading.RLock()
+        self.num_loads = 0
+        self.num_evictions = 0
 
-    def _session(self, digest: str) -> ort.InferenceSession:
-        if digest not in self._sessions:
+    @property
+    def num_open(self) -> int:
+        return len(self._open)
+
+    def is_open(self, digest: str) -> bool:
+        return digest in self._open
+
+    def load(self, family: Family) -> None:
+        """Opens all of a family where that fits, else what every photograph needs: no first answer waits for the disk."""
+        digests = {d: d == node.trunk for node in family.nodes.values() for d in (node.trunk, node.head)}
+        if sum(self._num_bytes(digest) for digest in digests) > self._max_bytes:
+            digests = {family.root.trunk: True, family.root.head: False}
+        for digest, is_trunk in digests.items():
+            self._network(digest, is_trunk=is_trunk)
+
+    def _num_bytes(self, digest: str) -> int:
+        return self._files[digest].stat().st_size
+
+    def _network(self, digest: str, *, is_trunk: bool) -> Network:
+        with self._lock:
+            if digest in self._open:
+                self._open.move_to_end(digest)
+                return self._open[digest]
             model = self._files[digest].read_bytes()
-            self._sessions[digest] = ort.InferenceSession(model, self._options, providers=["CPUExecutionProvider"])
-        return self._sessions[digest]
+            while self._open and len(model) + sum(map(self._num_bytes, self._open)) > self._max_bytes:
+                self._open.popitem(last=False)  # whoever runs it just now still holds it
+                self.num_evictions += 1
+            self.num_loads += 1
+            self._open[digest] = (self._trunks if is_trunk else self._heads).open(model)
+            return self._open[digest]
 
     def features(self, trunk: str, images: Iterable[NDArray[np.uint8]]) -> Floats:
-        """[B, F]. One photograph at a time: on a CPU as fast as batches, and equal whatever the batch."""
-        session = self._session(trunk)
-        result: Floats = np.concatenate([session.run(None, {"images": image[None]})[0] for image in images])
-        return result
+        """[B, F]. One photograph at a time: nearly as fast as a batch on a CPU, and equal whatever the batch."""
+        network = self._network(trunk, is_trunk=True)
+        return np.concatenate([network(image[None]) for image in images])
 
     def logits(self, node: Node, features_BF: Floats) -> Floats:
         """[B, C]."""
-        result: Floats = self._session(node.head).run(None, {"features": features_BF})[0]
-        return result
+        return self._network(node.head, is_trunk=False)(features_BF)
 
     def probabilities(self, node: Node, features_BF: Floats) -> Floats:
         """[B, C], calibrated."""

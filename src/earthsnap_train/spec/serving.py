@@ -11,12 +11,17 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Serving(SpecModel):
-    """``workers: null``: as many as there are usable cores. ``max_waiting``: photographs, beyond which requests get 429."""
+    """``workers: null``: as many as there are usable cores. ``max_waiting``: photographs, beyond which requests get 429.
+
+    ``max_waiting_mb``: of bodies, those that are still arriving too.
+    """
 
     engine: Literal["onnxruntime", "openvino"]
+    precision: Literal["float32", "bf16"]
     workers: Count | None
     max_batch: Count
     max_waiting: Count
+    max_waiting_mb: Positive
     max_body_mb: Positive
     max_photographs: Count
     max_megapixels: Positive

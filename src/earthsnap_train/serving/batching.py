@@ -1,0 +1,158 @@
+"""Requests wait in a bounded line; worker threads take what waits, several photographs at once, oldest first.
+
+The event loop never decodes a pixel nor runs a network. Decoding and networks release Python's lock, so threads are enough.
+"""
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from earthsnap_train.serving.refusal import Refusal
+
+_REMEMBER = 0.1  # weight of the newest measurement in the running mean of seconds a photograph takes
+
+
+@dataclass(kw_only=True, eq=False)
+class Waiting:
+    """One request in the line. ``answered`` belongs to ``loop``. ``dropped``: nobody waits for it any more."""
+
+    photographs: Sequence[bytes]
+    since: float
+    loop: asyncio.AbstractEventLoop
+    answered: "asyncio.Future[Any]"
+    dropped: bool = False
+
+
+# The photographs of each request of a batch -> for each request its answer, or the Refusal that it gets.
+AnswerBatch = Callable[[Sequence[Sequence[bytes]]], Sequence[object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observer:
+    """Who is told how long a request waited, and how many photographs were answered together."""
+
+    waited_s: Callable[[float], None] = field(default=lambda _: None)
+    batch_size: Callable[[int], None] = field(default=lambda _: None)
+
+
+class Workers:
+    """``num_threads`` of them, over one line of at most ``max_waiting`` photographs."""
+
+    def __init__(
+        self,
+        answer_batch: AnswerBatch,
+        *,
+        num_threads: int,
+        max_batch: int,
+        max_waiting: int,
+        timeout_s: float,
+        observer: Observer,
+    ) -> None:
+        self._answer_batch = answer_batch
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._timeout_s = timeout_s
+        self._observer = observer
+        self._line: deque[Waiting] = deque()
+        self._num_waiting = 0
+        self._changed = threading.Condition()
+        self._seconds_each = 0.02
+        self._ended = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True) for number in range(num_threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def num_waiting(self) -> int:
+        return self._num_waiting
+
+    async def answer(self, photographs: Sequence[bytes]) -> Any:
+        """Raises Refusal: 429 where the line is full, 503 past the time limit, or what was wrong with a photograph.
+
+        Cancelling it drops the work.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(photographs=photographs, since=time.monotonic(), loop=loop, answered=loop.create_future())
+        with self._changed:
+            if self._num_waiting and self._num_waiting + len(photographs) > self._max_waiting:
+                raise Refusal(429, "busy", "too many photographs are waiting", retry_after_s=self._retry_after_s())
+            self._line.append(waiting)
+            self._num_waiting += len(photographs)
+            self._changed.notify()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                result = await waiting.answered
+        except TimeoutError:
+            what = f"no answer within {self._timeout_s:g} s"
+            raise Refusal(503, "too_late", what, retry_after_s=self._retry_after_s()) from None
+        finally:
+            waiting.dropped = True
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def _retry_after_s(self) -> int:
+        """Until about half of the line is gone, at the rate that was measured."""
+        seconds = self._num_waiting / 2 * self._seconds_each / len(self._threads)
+        return max(1, min(60, math.ceil(seconds)))
+
+    def end(self) -> None:
+        """Threads end once nothing waits."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    # ---- in the threads
+
+    def _work(self) -> None:
+        while (batch := self._take()) is not None:
+            if not batch:
+                continue
+            start = time.monotonic()
+            for waiting in batch:
+                self._observer.waited_s(start - waiting.since)
+            num_photographs = sum(len(waiting.photographs) for waiting in batch)
+            self._observer.batch_size(num_photographs)
+            try:
+                results = self._answer_batch([waiting.photographs for waiting in batch])
+            except Exception as error:  # a bug of ours: told to each request, and the thread goes on
+                results = [error] * len(batch)
+            seconds = (time.monotonic() - start) / num_photographs
+            self._seconds_each += _REMEMBER * (seconds - self._seconds_each)
+            for waiting, result in zip(batch, results, strict=True):
+                _tell(waiting, result)
+
+    def _take(self) -> list[Waiting] | None:
+        """The oldest requests that fit into one batch, without those that nobody waits for; None at the end."""
+        batch: list[Waiting] = []
+        room = self._max_batch
+        with self._changed:
+            while not self._line:
+                if self._ended:
+                    return None
+                self._changed.wait()
+            while self._line and (not batch or len(self._line[0].photographs) <= room):
+                waiting = self._line.popleft()
+                self._num_waiting -= len(waiting.photographs)
+                if not waiting.dropped:
+                    batch.append(waiting)
+                    room -= len(waiting.photographs)
+        return batch
+
+
+def _tell(waiting: Waiting, result: object) -> None:
+    def tell() -> None:
+        if not waiting.answered.done():
+            waiting.answered.set_result(result)
+
+    try:
+        waiting.loop.call_soon_threadsafe(tell)
+    except RuntimeError:  # the loop has ended, and with it whoever waited
+        pass

@@ -1,0 +1,56 @@
+"""What was answered and what people said of it, a JSON object a line, a file for each day. No photograph is kept.
+
+Several processes may append to one file: each line is one write to a file opened for appending.
+"""
+
+import json
+import logging
+import os
+import queue
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+_MAX_PENDING = 10_000
+Kind = Literal["answers", "feedback"]
+
+
+class Journal:
+    """Written by a thread of its own, so that a slow disk slows no answer; what it cannot write is counted in ``num_lost``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pending: queue.Queue[tuple[Kind, Mapping[str, object]] | None] = queue.Queue(_MAX_PENDING)
+        self.num_lost = 0
+        self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
+        self._thread.start()
+
+    def add(self, kind: Kind, entry: Mapping[str, object]) -> None:
+        try:
+            self._pending.put_nowait((kind, {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **entry}))
+        except queue.Full:
+            self.num_lost += 1
+
+    def close(self) -> None:
+        """Writes what is pending."""
+        self._pending.put(None)
+        self._thread.join()
+
+    def _write_all(self) -> None:
+        while (one := self._pending.get()) is not None:
+            kind, entry = one
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                day = str(entry["at"])[:10]
+                line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n"
+                file = os.open(self._folder / f"{kind}-{day}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+                try:
+                    os.write(file, line.encode())
+                finally:
+                    os.close(file)
+            except OSError as error:  # a full disk must not end a server
+                if self.num_lost == 0:
+                    logging.getLogger(__name__).error("the journal cannot be written: %s", error)
+                self.num_lost += 1

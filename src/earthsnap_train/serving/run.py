@@ -1,0 +1,65 @@
+"""Runs the app on uvicorn: one event loop, its own signals, and an end that loses no accepted request."""
+
+import asyncio
+import contextlib
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from earthsnap_train.serving.app import create_app
+from earthsnap_train.serving.protocol import Protocol
+from earthsnap_train.serving.service import Service
+
+_MAX_CONNECTIONS = 4096
+
+
+def run(service: Service, listening: socket.socket, *, ready: Callable[[], None]) -> None:
+    """Until SIGTERM or SIGINT; a second one does not wait for what was begun."""
+    _allow_connections()
+    config = uvicorn.Config(
+        create_app(service),
+        http=Protocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_MAX_CONNECTIONS,
+        timeout_keep_alive=5,
+    )
+    _Server(config, service, ready).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, service: Service, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._service = service
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own raises the signal once more at the end, which is no clean exit."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told_to_end)
+        yield
+
+    def _told_to_end(self) -> None:
+        self._service.draining.set()
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _allow_connections() -> None:
+    """As many open files as this process may have at all: every connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,145 @@
+"""A server process: opens one release, listens, answers until it is told to end, and then answers what it had begun.
+
+It serves that release for its whole life. An endpoint that starts one gives it a Unix socket, and a lifeline
+(``processes.LIFELINE_VARIABLE``): when the endpoint is gone, however it ended, so is the server.
+"""
+
+import json
+import socket
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from earthsnap_train.errors import ConfigError, EarthsnapError, NotFoundError
+from earthsnap_train.processes import end_with_lifeline, usable_cores
+from earthsnap_train.spec.model import SpecModel
+from earthsnap_train.spec.serving import Serving
+
+if TYPE_CHECKING:
+    from earthsnap_train.serving.service import Service
+
+_BACKLOG = 512
+
+
+class Start(SpecModel):
+    """All that a server process needs to know. ``path``: the release's folder. ``journal: null`` keeps nothing.
+
+    ``socket``: a Unix socket, instead of ``host`` and ``port`` (0: any that is free). ``digest``: what the registry
+    calls it; null where it is in no registry.
+    """
+
+    release: str
+    family: str
+    digest: str | None
+    path: Path
+    journal: Path | None
+    serving: Serving
+    host: str
+    port: int
+    socket: Path | None
+
+    @property
+    def command(self) -> list[str]:
+        """Starts this server in a process of its own, without composing a declaration once more."""
+        return [sys.executable, "-m", "earthsnap_train.serving.server", self.model_dump_json()]
+
+
+def start_of(
+    release: str,
+    *,
+    registry: Path,
+    journal: Path | None,
+    serving: Serving,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    socket: Path | None = None,
+) -> Start:
+    """``release``: a name in the registry, or a folder that holds a release. Raises NotFoundError."""
+    folder = Path(release).expanduser()
+    if (folder / "release.json").is_file():
+        described = json.loads((folder / "release.json").read_bytes())
+        family = str(described.get("family", folder.resolve().name))
+        name = f"{family}-{described['number']}" if "number" in described else family
+        digest, path = described.get("digest"), folder.resolve()
+    elif "/" in release:
+        raise NotFoundError("no release lies in this folder", where=release, allowed="a folder with release.json")
+    else:
+        from earthsnap_train.release.registry import Registry
+
+        found = Registry(registry).get(release)
+        name, family, digest, path = found.name, found.family, found.digest, found.path.resolve()
+    return Start(
+        release=name, family=family, digest=digest, path=path, journal=journal, serving=serving, host=host, port=port,
+        socket=socket,
+    )  # fmt: skip
+
+
+def serve(start: Start) -> None:
+    """Until SIGTERM or an interrupt. Raises IntegrityError for a release that does not fit together, ConfigError for a
+    taken address."""
+    end_with_lifeline()
+    listening, address = _bind(start)
+    with listening, ThreadPoolExecutor(1) as beside:
+        opening: Future[Service] = beside.submit(_open, start)
+        from earthsnap_train.serving.run import run  # FastAPI and uvicorn, while models are read
+
+        service = opening.result()
+        try:
+            run(service, listening, ready=lambda: print(f"{start.release} answers at {address}", flush=True))  # noqa: T201
+        finally:
+            service.close()
+            if start.socket is not None:
+                start.socket.unlink(missing_ok=True)
+
+
+def _open(start: Start) -> "Service":
+    from earthsnap_train.release.bundle_files import release_digest
+    from earthsnap_train.release.load import load_and_try, open_release
+    from earthsnap_train.serving.runtimes import runtime
+    from earthsnap_train.serving.service import Identity, Service
+
+    settings = start.serving
+    workers = settings.workers or usable_cores()
+    opened = open_release(
+        start.path,
+        digest=start.digest,
+        max_mb=settings.max_models_mb,
+        runtime=runtime(settings.engine, settings.precision, streams=workers),
+    )
+    load_and_try(opened)
+    digest = start.digest or release_digest(start.path)
+    return Service(opened, Identity(release=start.release, digest=digest, family=start.family), settings, start.journal)
+
+
+def _bind(start: Start) -> tuple[socket.socket, str]:
+    """Bound, and not yet listening: who connects too early is refused rather than left waiting."""
+    try:
+        if start.socket is not None:
+            start.socket.unlink(missing_ok=True)
+            listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listening.bind(str(start.socket))
+            return listening, f"unix:{start.socket}"
+        listening = socket.create_server((start.host, start.port), backlog=_BACKLOG)
+    except OSError as error:
+        where = str(start.socket) if start.socket is not None else f"{start.host}:{start.port}"
+        raise ConfigError(
+            f"cannot listen at {where}: {error.strerror}",
+            where="socket" if start.socket is not None else "port",
+            remedy="port=0 takes any that is free",
+        ) from error
+    host, port = listening.getsockname()[:2]
+    return listening, f"http://{host}:{port}"
+
+
+def main() -> int:
+    try:
+        serve(Start.model_validate_json(sys.argv[1]))
+    except EarthsnapError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
