@@ -3,6 +3,8 @@
 numpy alone: evaluation and serving share it. Shapes: B photographs, G groups, S species, C classes of one node.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Literal
@@ -58,6 +60,11 @@ class Family(BaseModel):
         return tuple(dict.fromkeys(self.group_of[s] for s in self.species))
 
     @cached_property
+    def classes_digest(self) -> str:
+        """Names the species axis: equal for two families that can name the same, in the same order."""
+        return hashlib.sha256(json.dumps(self.species).encode()).hexdigest()
+
+    @cached_property
     def root(self) -> Node:
         """The node that sees every photograph."""
         return self.nodes["parent" if self.architecture == "parent_child" else "flat"]
@@ -67,13 +74,13 @@ class Family(BaseModel):
         return {group: place for place, group in enumerate(self.groups)}
 
     @cached_property
-    def _owner_S(self) -> NDArray[np.intp]:
+    def _owners(self) -> NDArray[np.intp]:
         """The place of each species' group."""
         return np.asarray([self._place[self.group_of[s]] for s in self.species], dtype=np.intp)
 
     @cached_property
     def _members(self) -> Mapping[str, NDArray[np.intp]]:
-        return {group: np.flatnonzero(self._owner_S == place) for group, place in self._place.items()}
+        return {group: np.flatnonzero(self._owners == place) for group, place in self._place.items()}
 
     @cached_property
     def _columns(self) -> NDArray[np.intp]:
@@ -94,7 +101,7 @@ class Family(BaseModel):
         if self.root.targets == "groups":
             return root_BC[:, self._columns]
         groups_BG = np.zeros((len(root_BC), len(self.groups)), dtype=np.float32)
-        np.add.at(groups_BG.T, self._owner_S, root_BC[:, self._columns].T)
+        np.add.at(groups_BG.T, self._owners, root_BC[:, self._columns].T)
         return groups_BG
 
     def children_to_run(self, groups_BG: Floats) -> NDArray[np.bool_]:
@@ -122,14 +129,14 @@ class Family(BaseModel):
             species_BS = root_BC[:, self._columns]
         else:
             sizes_G = np.asarray([len(self._members[g]) for g in self.groups], dtype=np.float32)
-            species_BS = (root_BC[:, self._columns] / sizes_G)[:, self._owner_S]
+            species_BS = (root_BC[:, self._columns] / sizes_G)[:, self._owners]
         if self.routing is None:
             return species_BS
         species_BS = species_BS.copy()
         groups_BG = self.group_probabilities(root_BC)
         if self.routing.kind == "hard":
             first_B = groups_BG.argmax(axis=1)
-            species_BS *= self._owner_S == first_B[:, None]
+            species_BS *= self._owners == first_B[:, None]
             species_BS /= species_BS.sum(axis=1, keepdims=True)
             groups_BG = np.eye(len(self.groups), dtype=np.float32)[first_B]
         for group, (asked_N, child_NM) in children.items():

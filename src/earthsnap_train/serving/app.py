@@ -1,10 +1,10 @@
 """The routes of one server process. SageMaker's contract (``/ping``, ``/invocations``) and our own give the same answer."""
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -16,8 +16,6 @@ from earthsnap_train.serving.documented import IDENTIFY, Answered, Info
 from earthsnap_train.serving.pages import add_pages
 from earthsnap_train.serving.refusal import Refusal
 from earthsnap_train.serving.service import Service, memory_mb
-
-_PLAIN = "text/plain; charset=utf-8"
 
 
 class Feedback(BaseModel):
@@ -65,19 +63,14 @@ def create_app(service: Service) -> FastAPI:
 class _Handler:
     def __init__(self, service: Service) -> None:
         self._service = service
-        classes = json.dumps(list(service.family.species)).encode()
         self._info: dict[str, object] = {
             "release": service.identity.release,
             "digest": service.identity.digest,
             "family": service.identity.family,
             "species": len(service.family.species),
             "groups": list(service.family.groups),
-            "classes_digest": hashlib.sha256(classes).hexdigest(),
-            "preprocessing": {
-                "image_px": service.family.preprocessing.image_px,
-                "crop_fraction": service.family.preprocessing.crop_fraction,
-                "interpolation": service.family.preprocessing.interpolation,
-            },
+            "classes_digest": service.family.classes_digest,
+            "preprocessing": asdict(service.family.preprocessing),
         }
 
     def route(

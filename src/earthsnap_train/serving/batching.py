@@ -4,6 +4,7 @@ The event loop never decodes a pixel nor runs a network. Decoding and networks r
 """
 
 import asyncio
+import contextlib
 import math
 import threading
 import time
@@ -152,7 +153,5 @@ def _tell(waiting: Waiting, result: object) -> None:
         if not waiting.answered.done():
             waiting.answered.set_result(result)
 
-    try:
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
         waiting.loop.call_soon_threadsafe(tell)
-    except RuntimeError:  # the loop has ended, and with it whoever waited
-        pass

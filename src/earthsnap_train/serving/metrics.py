@@ -20,16 +20,27 @@ class Metrics:
     def __init__(self, release: str) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        about = {"registry": self.registry}
-        self._requests = Counter("earthsnap_requests", "Requests answered", ["route", "code"], **about)
+        self._requests = Counter("earthsnap_requests", "Requests answered", ["route", "code"], registry=self.registry)
         self._seconds = Histogram(
-            "earthsnap_request_seconds", "From the first header to the answer", ["route"], buckets=_SECONDS, **about
+            "earthsnap_request_seconds",
+            "From the first header to the answer",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
         )
-        self.answers = Counter("earthsnap_answers", "Plants named, and why not to the species", ["reason"], **about)
-        self.feedback = Counter("earthsnap_feedback", "Corrections by people", **about)
-        self._children = Histogram("earthsnap_children_run", "Children asked, a photograph", buckets=_COUNTS, **about)
-        self._waited = Histogram("earthsnap_waited_seconds", "In line before work began", buckets=_SECONDS, **about)
-        self._batch = Histogram("earthsnap_batch_photographs", "Answered together", buckets=_COUNTS, **about)
+        self.answers = Counter(
+            "earthsnap_answers", "Plants named, and why not to the species", ["reason"], registry=self.registry
+        )
+        self.feedback = Counter("earthsnap_feedback", "Corrections by people", registry=self.registry)
+        self._children = Histogram(
+            "earthsnap_children_run", "Children asked, a photograph", buckets=_COUNTS, registry=self.registry
+        )
+        self._waited = Histogram(
+            "earthsnap_waited_seconds", "In line before work began", buckets=_SECONDS, registry=self.registry
+        )
+        self._batch = Histogram(
+            "earthsnap_batch_photographs", "Answered together", buckets=_COUNTS, registry=self.registry
+        )
         about_release = GaugeMetricFamily("earthsnap_release", "1 for the release that is served", labels=["release"])
         about_release.add_metric([release], 1)
         self.registry.register(_Looked(lambda: iter([about_release])))

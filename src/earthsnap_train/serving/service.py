@@ -132,4 +132,4 @@ def memory_mb() -> float:
         return round(pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20), 1)
     import psutil
 
-    return round(psutil.Process().memory_info().rss / (1 << 20), 1)
+    return round(float(psutil.Process().memory_info().rss) / (1 << 20), 1)
