@@ -81,6 +81,7 @@ def report(
     predictions = FamilyPredictions(
         image_id=ids,
         uri=uris,
+        cluster_id=ids,
         species_id=truth,
         group=np.array([group_of[name] for name in truth]),
         predicted_group=groups,

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def cascade(
     return FamilyPredictions(
         image_id=ids,
         uri=ids,
+        cluster_id=ids,
         species_id=np.array(truth),
         group=np.array([GROUPING[name] for name in truth]),
         predicted_group=groups,
@@ -126,7 +128,8 @@ def test_bursts_of_one_plant_widen_the_intervals() -> None:
     named = np.where(right, "apple", "rose")
     predictions = cascade(truth.tolist(), named.tolist(), flat=truth.tolist())
     free = family_metrics(predictions, TAXONOMY, GROUPING)
-    bursts = family_metrics(predictions, TAXONOMY, GROUPING, clusters=np.repeat(np.arange(40), 10).astype(str).tolist())
+    plants = np.repeat(np.arange(40), 10).astype(str)
+    bursts = family_metrics(replace(predictions, cluster_id=plants), TAXONOMY, GROUPING)
     assert free.minus_flat is not None
     assert bursts.minus_flat is not None
     assert bursts.top1.value == free.top1.value

@@ -24,6 +24,7 @@ def family_predictions(flat: Answers | None) -> FamilyPredictions:
     return FamilyPredictions(
         image_id=np.array(["b", "a"]),
         uri=np.array(["2.jpg", "1.jpg"]),
+        cluster_id=np.array(["plant-2", "plant-1"]),
         species_id=np.array(["rosa", "malus"]),
         group=np.array(["roses", "apples"]),
         predicted_group=np.array(["roses", "roses"]),
@@ -92,10 +93,11 @@ def test_the_order_of_evaluation_does_not_change_a_byte(tmp_path: Path) -> None:
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "other.parquet").read_bytes()
 
 
-def test_golden_files_of_version_1_are_still_read() -> None:
+def test_golden_files_are_still_read() -> None:
     node = NodePredictions.read(GOLDEN / "node_predictions_v1.parquet")
-    family = FamilyPredictions.read(GOLDEN / "family_predictions_v1.parquet")
+    family = FamilyPredictions.read(GOLDEN / "family_predictions_v2.parquet")
     assert node.answers.first.tolist() == ["malus", "malus", "rosa"]
+    assert family.cluster_id.tolist() == ["plant-1", "plant-2"]
     assert family.flat is not None
     assert family.flat.first.tolist() == ["rosa", "malus"]
 
@@ -106,7 +108,7 @@ def test_a_file_that_is_no_such_table_is_refused_by_name(tmp_path: Path) -> None
     with pytest.raises(IntegrityError, match=r"noise\.parquet: cannot be read"):
         NodePredictions.read(noise)
     node_predictions().write(tmp_path / "node.parquet")
-    with pytest.raises(IntegrityError, match="predictions/family, version 1"):
+    with pytest.raises(IntegrityError, match="predictions/family, version 2"):
         FamilyPredictions.read(tmp_path / "node.parquet")
     newer = pa.table({name: [] for name in NODE_SCHEMA.names}, NODE_SCHEMA.with_metadata({b"earthsnap.version": b"2"}))
     pq.write_table(newer, tmp_path / "newer.parquet")

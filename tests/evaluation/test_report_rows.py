@@ -5,7 +5,8 @@ import pytest
 
 from earthsnap_train.evaluation.pictures import Album
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions
-from earthsnap_train.evaluation.report import Name, ReportData, SplitCounts
+from earthsnap_train.evaluation.figures import Name
+from earthsnap_train.evaluation.report import ReportData, SplitCounts
 from earthsnap_train.evaluation.report_rows import split_counts, worst_mistakes
 
 MakeReport = Callable[..., ReportData]
@@ -67,6 +68,7 @@ def test_one_confusion_does_not_fill_the_gallery() -> None:
     predictions = FamilyPredictions(
         image_id=ids,
         uri=ids,
+        cluster_id=ids,
         species_id=np.repeat("rose", num),
         group=roses,
         predicted_group=roses,

@@ -74,6 +74,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     predictions = FamilyPredictions(
         image_id=np.asarray([row.image_id for row in rows], dtype=np.str_),
         uri=np.asarray([row.uri for row in rows], dtype=np.str_),
+        cluster_id=np.asarray([row.cluster_id for row in rows], dtype=np.str_),
         species_id=np.asarray([row.species_id for row in rows], dtype=np.str_),
         group=np.asarray([group_of[row.species_id] for row in rows], dtype=np.str_),
         predicted_group=np.asarray([group_of[name] for name in answers.first], dtype=np.str_),
@@ -93,7 +94,6 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         predictions,
         Taxonomy.read(inputs["manifest"] / "taxonomy.parquet"),
         group_of,
-        clusters=[row.cluster_id for row in rows],
         cost=Cost(multiply_adds=multiply_adds(family, all_groups_BG), latency_ms=None),
         flat_cost=Cost(multiply_adds=flat_node.multiply_adds, latency_ms=None) if flat_node else None,
     )

@@ -1,6 +1,6 @@
 """What a family is worth as users meet it: the cascade's figures, its errors by cause, one flat network beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,14 @@ def family_metrics(
     taxonomy: Taxonomy,
     group_of: Mapping[str, str],
     *,
-    clusters: Sequence[str] | None = None,
     cost: Cost | None = None,
     flat_cost: Cost | None = None,
 ) -> FamilyMetrics:
-    """``group_of``: species id -> group. ``clusters``: the cluster id of each photograph; a burst of one plant then
-    counts as one piece of evidence in every interval.
+    """``group_of``: species id -> group. A burst of one plant counts as one piece of evidence in every interval.
+
     Raises DataError where there is no photograph.
     """
-    numbers = number_clusters(clusters, len(predictions))
+    numbers = number_clusters(predictions.cluster_id, len(predictions))
     truth, flat = predictions.species_id, predictions.flat
     hits = (predictions.predicted_species == truth).astype(np.float64)
     own = _species_metrics(truth, predictions.answers, taxonomy, group_of, numbers, cost)

@@ -5,25 +5,30 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from earthsnap_train.errors import ConfigError, did_you_mean
+from earthsnap_train.evaluation.compare_figures import FIGURES, Comparison
 from earthsnap_train.evaluation.figures import Measured
-from earthsnap_train.spec.evaluation import Gate
+from earthsnap_train.spec.evaluation import CHAMPION, Gate
+
+NUM_NAMED = 3
 
 
 class GateResult(Measured):
-    """``direction`` "min" passes at or above ``bound``, "max" at or below it."""
+    """``direction`` "min" passes at or above ``bound``, "max" at or below it. ``words``: of whom, where that needs saying."""
 
     metric: str
     direction: Literal["min", "max"]
     bound: float
     value: float
     passed: bool
+    words: str = ""
 
     @property
     def reason(self) -> str:
         """A sentence for the person who asks why."""
         wanted = "at least" if self.direction == "min" else "at most"
         verb = "is" if self.passed else "is only" if self.direction == "min" else "is as high as"
-        return f"{self.metric} {verb} {self.value:.4g}; {wanted} {self.bound:.4g} is required"
+        sentence = f"{self.metric} {verb} {self.value:.4g}; {wanted} {self.bound:.4g} is required"
+        return f"{self.words}; {sentence}" if self.words else sentence
 
 
 def judge(metrics: Mapping[str, object], gates: Mapping[str, Gate]) -> tuple[GateResult, ...]:
@@ -46,6 +51,31 @@ def judge(metrics: Mapping[str, object], gates: Mapping[str, Gate]) -> tuple[Gat
                 GateResult(metric=name, direction="max", bound=gate.max, value=value, passed=value <= gate.max)
             )
     return tuple(results)
+
+
+def judge_champion(comparison: Comparison, gates: Mapping[str, Gate]) -> tuple[GateResult, ...]:
+    """The gates below ``champion.``, as far as there is a figure: without a common photograph there are few."""
+    figures = {f"{CHAMPION}{name}": value for name, value in comparison.figures().items()}
+    judged = judge(figures, {name: gate for name, gate in gates.items() if name in figures})
+    return tuple(gate.model_copy(update={"words": _beside(comparison, gate)}) for gate in judged)
+
+
+def _beside(comparison: Comparison, gate: GateResult) -> str:
+    """The champion's name, and what it is about."""
+    words, judged = [], comparison.judged
+    figure = gate.metric.removeprefix(CHAMPION)
+    if judged is not None and figure == "worst_species":
+        hit = [one.in_words for one in judged.of("worse") if one.recall.minus.value < gate.bound]
+        words = [*hit[:NUM_NAMED], *([f"and {len(hit) - NUM_NAMED} more species"] if len(hit) > NUM_NAMED else [])]
+    base = figure.removesuffix("_low").removesuffix("_high")
+    if judged is not None and base in FIGURES:
+        words = [f"{base} {getattr(judged, base).in_words} on {judged.pairs.num_images} photographs"]
+    return "; ".join([f"beside {comparison.old.release}", *words])
+
+
+def champion_metric_names() -> frozenset[str]:
+    """Every name that a gate on the comparison with the champion may have."""
+    return frozenset(f"{CHAMPION}{name}" for name in Comparison.figure_names())
 
 
 def check_names(gates: Mapping[str, Gate], known: Iterable[str]) -> None:

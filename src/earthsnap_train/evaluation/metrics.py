@@ -111,15 +111,20 @@ def reliability(confidence: NDArray[np.float64], hits: NDArray[np.bool_]) -> tup
     Equal mass keeps the few unsure photographs from being averaged with nothing, and biases the error less than equal
     width does (Nixon et al. 2019, Measuring Calibration in Deep Learning; Roelofs et al. 2022, AISTATS).
     """
-    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, NUM_BINS + 1)[1:-1], method="higher"))
-    number = np.searchsorted(edges, confidence, side="right")
+    number = equal_mass_bins(confidence)
     return tuple(
         ReliabilityBin(
             num_images=int(inside.sum()), confidence=float(confidence[inside].mean()), right=float(hits[inside].mean())
         )
-        for inside in (number == one for one in range(len(edges) + 1))
+        for inside in (number == one for one in range(NUM_BINS))
         if inside.any()
     )
+
+
+def equal_mass_bins(confidence: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The bin of each photograph, below ``NUM_BINS``; some are empty where many confidences are equal."""
+    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, NUM_BINS + 1)[1:-1], method="higher"))
+    return np.searchsorted(edges, confidence, side="right")
 
 
 def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:

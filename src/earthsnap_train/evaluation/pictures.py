@@ -3,16 +3,34 @@
 import base64
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 from PIL import Image, ImageOps
 
 from earthsnap_train.data.image_file import ImageRefused, open_rgb
+from earthsnap_train.data.manifest import MANIFEST_FILE, read_manifest
+from earthsnap_train.data.originals import original_reader
 from earthsnap_train.data.preprocess import DECODE_MARGIN
+from earthsnap_train.errors import EarthsnapError
 
 MAX_MEGAPIXELS = 200.0
 
 ReadPhoto = Callable[[str], bytes | None]
 """uri of the manifest -> the original bytes, or None where the photograph is gone."""
+
+
+def photo_reader(manifest: Path, photographs: Path) -> ReadPhoto:
+    """``manifest``: folder of the ingest stage; ``photographs``: the root that its ``uri`` column starts from."""
+    image_of = {row.uri: row.image_id for row in read_manifest(manifest / MANIFEST_FILE)}
+    read_original = original_reader(manifest, photographs)
+
+    def read_photo(uri: str) -> bytes | None:
+        try:
+            return read_original(image_of[uri])
+        except (KeyError, EarthsnapError):
+            return None
+
+    return read_photo
 
 
 def thumbnail(data: bytes, px: int) -> str:

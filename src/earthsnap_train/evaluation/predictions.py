@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from earthsnap_train.errors import IntegrityError
 
 NUM_ANSWERS = 5
-FORMAT_VERSION = b"1"
+NODE_VERSION, FAMILY_VERSION = b"1", b"2"
 
 Names = NDArray[np.str_]
 Floats = NDArray[np.float64]
@@ -34,11 +34,12 @@ NODE_SCHEMA = pa.schema(
         ("top_classes", _NAMES),
         ("top_probability", _NUMBERS),
     ],
-    metadata={b"earthsnap.format": b"predictions/node", b"earthsnap.version": FORMAT_VERSION},
+    metadata={b"earthsnap.format": b"predictions/node", b"earthsnap.version": NODE_VERSION},
 )
 FAMILY_SCHEMA = pa.schema(
     [
         *_BOTH,
+        ("cluster_id", pa.string()),
         ("species_id", pa.string()),
         ("group", pa.string()),
         ("predicted_species", pa.string()),
@@ -55,7 +56,7 @@ FAMILY_SCHEMA = pa.schema(
         ("flat_top_species", _NAMES),
         ("flat_top_probability", _NUMBERS),
     ],
-    metadata={b"earthsnap.format": b"predictions/family", b"earthsnap.version": FORMAT_VERSION},
+    metadata={b"earthsnap.format": b"predictions/family", b"earthsnap.version": FAMILY_VERSION},
 )
 
 
@@ -153,12 +154,14 @@ class NodePredictions:
 class FamilyPredictions:
     """What a user would have been told, and why.
 
-    ``group`` is the true one. ``routed_group`` is the parent's first choice, ``oracle_species`` what the true group's
-    child says when it is asked whatever the parent said. ``flat`` answers the same photographs with one network.
+    Photographs of one plant share a ``cluster_id`` and are one piece of evidence. ``group`` is the true one.
+    ``routed_group`` is the parent's first choice, ``oracle_species`` what the true group's child says when it is asked
+    whatever the parent said. ``flat`` answers the same photographs with one network.
     """
 
     image_id: Names
     uri: Names
+    cluster_id: Names
     species_id: Names
     group: Names
     predicted_group: Names
@@ -183,6 +186,7 @@ class FamilyPredictions:
         columns = {
             "image_id": self.image_id[order],
             "uri": self.uri[order],
+            "cluster_id": self.cluster_id[order],
             "species_id": self.species_id[order],
             "group": self.group[order],
             "predicted_species": answers.first,
@@ -209,6 +213,7 @@ class FamilyPredictions:
         return cls(
             image_id=_strings(table["image_id"]),
             uri=_strings(table["uri"]),
+            cluster_id=_strings(table["cluster_id"]),
             species_id=_strings(table["species_id"]),
             group=_strings(table["group"]),
             predicted_group=_strings(table["predicted_group"]),
@@ -234,7 +239,7 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
         raise IntegrityError("cannot be read as Parquet", where=str(path), remedy=remedy) from error
     if not table.schema.equals(schema, check_metadata=False) or table.schema.metadata != schema.metadata:
         kind = schema.metadata[b"earthsnap.format"].decode()
-        version = FORMAT_VERSION.decode()
+        version = schema.metadata[b"earthsnap.version"].decode()
         raise IntegrityError(
             "unexpected columns or version", where=str(path), allowed=f"{kind}, version {version}", remedy=remedy
         )

@@ -137,7 +137,8 @@ class ReportData(Measured):
     """Everything the page shows. ``date`` is given in, so that equal inputs give an equal page.
 
     ``verdict``: ``rejected`` exactly when a gate failed. ``fit_on``: the splits that the released weights learnt from.
-    ``next_command``: what a person types next. ``cover``: a few species that it knows well.
+    ``next_command``: what a person types next. ``cover``: a few species that it knows well. ``champion``: how it compares
+    with the release in production, of which ``comparison.html`` beside this page tells more; empty where none is.
     """
 
     family: str
@@ -147,6 +148,7 @@ class ReportData(Measured):
     architecture: Literal["parent_child", "flat"]
     fit_on: Literal["train", "train_val", "full"]
     next_command: str
+    champion: str = ""
     cover: tuple[CoverPhoto, ...]
     metrics: FamilyMetrics
     gates: tuple[GateResult, ...]
@@ -170,13 +172,18 @@ class ReportData(Measured):
 
 def render(data: ReportData) -> str:
     """One self-contained HTML page: no network, light and dark, for desk, phone and paper."""
-    environment = jinja2.Environment(
+    return environment().get_template("report.html.j2").render(data=data, metrics=data.metrics)
+
+
+def environment() -> jinja2.Environment:
+    """What the pages of evaluation share: their templates, the words of their figures, and that everything is escaped."""
+    shared = jinja2.Environment(
         loader=jinja2.PackageLoader("earthsnap_train.evaluation", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {word.__name__: word for word in (percent, points, count, short_time, big)}
-    environment.globals |= {"charts": charts, "shade": shade, "of_hundred": of_hundred, "gate_words": gate_words}
-    return environment.get_template("report.html.j2").render(data=data, metrics=data.metrics)
+    shared.filters |= {word.__name__: word for word in (percent, points, count, short_time, big)}
+    shared.globals |= {"charts": charts, "shade": shade, "of_hundred": of_hundred, "gate_words": gate_words}
+    return shared

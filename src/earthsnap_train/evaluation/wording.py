@@ -11,7 +11,8 @@ def percent(value: float, digits: int = 1) -> str:
 
 def points(value: float, digits: int = 1) -> str:
     """A difference of shares in percentage points, always with its sign."""
-    return f"{100 * value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    rounded = round(100 * value, digits) + 0.0  # a zero has no minus sign
+    return f"{rounded:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def count(value: int) -> str:

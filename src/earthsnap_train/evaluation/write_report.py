@@ -19,10 +19,9 @@ from earthsnap_train.data.manifest import (
     read_manifest,
     read_quarantine,
 )
-from earthsnap_train.data.originals import original_reader
-from earthsnap_train.errors import EarthsnapError
 from earthsnap_train.evaluation.figures import FamilyMetrics, Metrics
 from earthsnap_train.evaluation.gates import GateResult
+from earthsnap_train.evaluation.pictures import photo_reader
 from earthsnap_train.evaluation.predictions import FamilyPredictions
 from earthsnap_train.evaluation.report import CurvePoint, DatasetPanel, FindingCount, NodeRow, SplitCounts
 from earthsnap_train.evaluation.report_rows import build_report, node_row, split_counts
@@ -50,15 +49,6 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     latency = json.loads((inputs["family"] / "notes" / "latency_ms.json").read_text())
     flat = metrics.flat.model_copy(update={"latency_ms": latency.get("flat")}) if metrics.flat else None
     gates = json.loads((inputs["family"] / "gates.json").read_text())
-    image_of = {row.uri: row.image_id for row in rows}
-    read_original = original_reader(manifest, inputs["photographs"])
-
-    def read_photo(uri: str) -> bytes | None:
-        try:
-            return read_original(image_of[uri])
-        except (KeyError, EarthsnapError):
-            return None
-
     counts = split_counts([row.species_id for row in rows], [row.split for row in rows])
     data = build_report(
         family=s.name,
@@ -77,7 +67,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         nodes=[_node(name, num_species, inputs) for name, num_species in s.nodes.items()],
         dataset=_dataset(manifest, s, counts),
         lineage=(),
-        read_photo=read_photo,
+        read_photo=photo_reader(manifest, inputs["photographs"]),
     )
     (out / "report.json").write_text(data.model_dump_json())
 

@@ -228,7 +228,7 @@ class _Compiler:
         settings: Json = {
             "family": self._family(),
             "evaluated": list(self.nodes),
-            "gates": {name: gate.model_dump() for name, gate in self.spec.evaluation.gates.items()},
+            "gates": {name: gate.model_dump() for name, gate in self.spec.evaluation.own_gates.items()},
         }
         return self._stage(
             "evaluate/family", "evaluate_family", inputs=inputs,
@@ -362,9 +362,7 @@ class _Compiler:
     def _check_gates(self) -> None:
         if self.spec.evaluation.gates:
             from earthsnap_train.evaluation.figures import metric_names
-            from earthsnap_train.evaluation.gates import check_names
+            from earthsnap_train.evaluation.gates import champion_metric_names, check_names
 
-            check_names(
-                self.spec.evaluation.gates,
-                metric_names(self.nodes, flat="flat" in self.nodes and len(self.family_nodes) > 1),
-            )
+            own = metric_names(self.nodes, flat="flat" in self.nodes and len(self.family_nodes) > 1)
+            check_names(self.spec.evaluation.gates, own | champion_metric_names())

@@ -11,6 +11,7 @@ from typing import Protocol
 from earthsnap_train import __version__
 from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.evaluation.report import ReportData, StageRow, render
+from earthsnap_train.pipeline.champion import attach_evaluation, beside_champion
 from earthsnap_train.pipeline.plan import Plan, digest_of
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Artifact, Store, write_atomically
@@ -44,7 +45,7 @@ class Launcher(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """``folder``: the run's own. ``is_new``: whether this run registered the release."""
+    """``folder``: the run's own. ``is_new``: whether this run registered the release. ``champion``: how it compares."""
 
     folder: Path
     report: Path
@@ -52,6 +53,7 @@ class Finished:
     is_new: bool
     summary: dict[str, object]
     data: ReportData
+    champion: str
     outcomes: Mapping[str, StageOutcome]
 
 
@@ -70,7 +72,7 @@ def run(spec: RunSpec, folder: Path, launch: Launcher, store: Store, registry: R
         _write_declaration(spec, prepared, folder)
     # The second launch finds the first's artifacts in the store; only the first knows that they ran.
     outcomes = {**launch(prepared.plan, store, prepared.places), **first}
-    return _finish(spec, folder, prepared.plan, outcomes, store, registry, started)
+    return _finish(spec, folder, prepared, outcomes, store, registry, started)
 
 
 def check_disk(spec: RunSpec, prepared: Prepared, store: Store) -> None:
@@ -119,23 +121,25 @@ def _write_declaration(spec: RunSpec, prepared: Prepared, folder: Path) -> None:
 def _finish(
     spec: RunSpec,
     folder: Path,
-    plan: Plan,
+    prepared: Prepared,
     outcomes: Mapping[str, StageOutcome],
     store: Store,
     registry: Registry,
     started: float,
 ) -> Finished:
-    def inside(stage: str, file: str) -> Path:
-        return store.path(outcomes[stage].artifact.key) / file
-
-    data = ReportData.model_validate_json(inside("report", "report.json").read_bytes())
+    folders = {name: store.path(outcome.artifact.key) for name, outcome in outcomes.items()}
+    plan = prepared.plan
+    data = ReportData.model_validate_json((folders["report"] / "report.json").read_bytes())
     plan_digest = digest_of({name: outcome.artifact.key for name, outcome in sorted(outcomes.items())})
     lineage = {"dataset": data.dataset.version, "plan": plan_digest, "code": __version__}
     figures = data.metrics.summary()
+    digest = release_digest(folders["bundle"])
+    beside = beside_champion(plan, folders, prepared.places, registry, digest, spec.evaluation.champion_gates)
+    data = data.model_copy(update={"gates": (*data.gates, *beside.gates), "champion": beside.link})
     release, is_new = registry.register(
         spec.name,
-        release_digest(store.path(outcomes["bundle"].artifact.key)),
-        store.path(outcomes["bundle"].artifact.key),
+        digest,
+        folders["bundle"],
         reasons=data.reasons,
         summary={name: figures[name] for name in ("top1", "top5", "macro_recall", "ece") if name in figures},
         lineage=lineage,
@@ -158,8 +162,13 @@ def _finish(
     )
     html = render(data)
     write_atomically(folder / "report.html", html.encode())
-    write_atomically(folder / "qa.html", inside("ingest", "notes/qa.html").read_bytes())
+    write_atomically(folder / "qa.html", (folders["ingest"] / "notes/qa.html").read_bytes())
     registry.attach_report(release, html)
+    attach_evaluation(registry, release, folders["evaluate/family"])
+    beside = beside.named(release)
+    for name, page in beside.pages(data.date).items():
+        write_atomically(folder / name, page.encode())
+        registry.attach(release, f"report/{name}", page.encode())
     summary: dict[str, object] = {
         "family": figures,
         **({"flat": data.metrics.flat.summary()} if data.metrics.flat else {}),
@@ -169,6 +178,7 @@ def _finish(
             for row in data.nodes
         },
         "gates": [gate.model_dump() for gate in data.gates],
+        "champion": beside.summary(),
         "release": {"name": release.name, "digest": release.digest, "state": release.state, "new": is_new},
         "stages": {
             name: {"seconds": outcome.artifact.seconds, "cached": outcome.cached, "reason": outcome.reason}
@@ -185,6 +195,7 @@ def _finish(
         is_new=is_new,
         summary=summary,
         data=data,
+        champion=beside.line,
         outcomes=outcomes,
     )
 

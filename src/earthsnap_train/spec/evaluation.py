@@ -7,6 +7,8 @@ from pydantic import BeforeValidator, model_validator
 
 from earthsnap_train.spec.model import SpecModel
 
+CHAMPION = "champion."
+
 
 class Gate(SpecModel):
     """A least (``min``) or a most (``max``) value. Exactly one of the two, so that the direction is always written."""
@@ -43,8 +45,18 @@ def _walk(value: Mapping[object, object], path: tuple[str, ...]) -> list[tuple[s
 class Evaluation(SpecModel):
     """``flat``: ``off``, ``probe`` (a linear head on frozen embeddings, seconds) or ``full`` (trained as a child is).
 
-    ``gates``: metric name as in summary.json (``family.top1``, ``nodes.parent.ece``) -> its bound.
+    ``gates``: metric name as in summary.json (``family.top1``, ``nodes.parent.ece``) -> its bound. Those below
+    ``champion.`` are judged when the release stands beside the one in production, if there is one.
     """
 
     flat: Literal["off", "probe", "full"]
     gates: Annotated[dict[str, Gate], BeforeValidator(_dotted)]
+
+    @property
+    def own_gates(self) -> dict[str, Gate]:
+        """Those that ask nothing but what the family is worth itself."""
+        return {name: gate for name, gate in self.gates.items() if not name.startswith(CHAMPION)}
+
+    @property
+    def champion_gates(self) -> dict[str, Gate]:
+        return {name: gate for name, gate in self.gates.items() if name.startswith(CHAMPION)}
