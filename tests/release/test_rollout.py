@@ -17,7 +17,12 @@ from earthsnap_train.release.rollout import Action, Situation, Verdict, judge, n
 from earthsnap_train.spec.deployment import Canary, Step
 
 CANARY = Canary(
-    min_requests=50, max_more_errors=0.01, max_latency_ratio=1.5, max_more_unsure=0.1, min_agreement=0.8, shadow_share=0.2
+    min_requests=50,
+    max_more_errors=0.01,
+    max_latency_ratio=1.5,
+    max_more_unsure=0.1,
+    min_agreement=0.8,
+    shadow_share=0.2,
 )
 STEP = Step(share=0.1, bake_s=10)
 
@@ -33,7 +38,13 @@ def under_way(phase: Phase, step: int = 0, number: int = 7) -> Rollout:
 
 def now(**changes: Any) -> Situation:
     usual = Situation(
-        release="plants-7", state="Approved", champion="plants-6", under_way=None, beside="plants-6", confirm="auto", num_steps=2
+        release="plants-7",
+        state="Approved",
+        champion="plants-6",
+        under_way=None,
+        beside="plants-6",
+        confirm="auto",
+        num_steps=2,
     )
     return Situation(**(vars(usual) | changes))
 
@@ -124,10 +135,11 @@ def test_a_step_is_passed_when_its_time_is_over_and_enough_was_answered() -> Non
     assert verdict(seen(served(requests=50, unsure=3)), 100.0).decision == "passed"
 
 
-def test_nothing_is_judged_before_all_is_loaded() -> None:
-    bad = served(requests=60, errors=60)
-    assert verdict(seen(bad, ready=False), 100.0).decision == "go on"
-    assert verdict(seen(bad, canary=None), 100.0).decision == "go on"
+def test_a_step_is_passed_only_while_all_is_loaded_but_a_breach_is_one_at_any_time() -> None:
+    assert verdict(seen(served(), ready=False), 100.0).decision == "go on"
+    assert verdict(seen(served(errors=60), ready=False), 1.0).decision == "breach"
+    assert verdict(seen(served(errors=60), canary=None), 100.0).decision == "go on"
+    assert verdict(seen(served(errors=60), stable=None), 100.0).decision == "go on"
 
 
 def test_the_figures_of_a_verdict_are_both_sides_of_the_comparison() -> None:

@@ -155,6 +155,7 @@ class Deployments:
                     "VALUES (?1, ?2, 'stage', 0, ?3, ?3, NULL, '')",
                     [family, number, time.time()],
                 )
+                record(connection, "staged", name, origin=origin)
                 under_way = _under_way(connection, family)
                 assert under_way is not None
         return under_way

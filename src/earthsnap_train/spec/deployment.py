@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr
 
 from earthsnap_train.spec.model import SpecModel
 
@@ -57,12 +57,18 @@ class ProdEndpoint(SpecModel):
     standby: bool
 
 
+def _is_address(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("http://", "https://")):
+        raise ValueError("an address begins with http:// or https://")
+    return value
+
+
 class Messages(SpecModel):
-    """Who is told that a release awaits approval, failed, is live, or was rolled back."""
+    """Who is told that a release awaits approval, failed, is live, or was rolled back. The webhook's address is in no log."""
 
     console: bool
     file: str | None
-    webhook: Annotated[str, Field(pattern=r"^https?://")] | None
+    webhook: Annotated[SecretStr, AfterValidator(_is_address)] | None
 
 
 class Deployment(SpecModel):

@@ -1,0 +1,61 @@
+"""The photographs that lie in a release with the answers that every server of it must give."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Of a probability. Another engine, processor or precision moves it by less; another model by more.
+TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photograph:
+    """``species_id``: what it shows; ``top``: the likeliest species by the evaluated models, best first."""
+
+    name: str
+    data: bytes
+    species_id: str
+    top: Sequence[tuple[str, float]]
+
+
+def read_golden(release: Path) -> list[Photograph]:
+    """In the order in which they were chosen: each group in turn."""
+    folder = release / "golden"
+    answers = json.loads((folder / "answers.json").read_bytes())
+    return [
+        Photograph(
+            name=answer["file"],
+            data=(folder / answer["file"]).read_bytes(),
+            species_id=answer["species_id"],
+            top=[(species, float(probability)) for species, probability in answer["top"]],
+        )
+        for answer in answers
+    ]
+
+
+def named(answer: Mapping[str, Any]) -> str | None:
+    """The likeliest species of a server's answer."""
+    species: Sequence[Mapping[str, Any]] = answer.get("species") or ()
+    return str(species[0]["species_id"]) if species else None
+
+
+def difference(photograph: Photograph, answer: Mapping[str, Any]) -> str | None:
+    """In words, how a server's answer is not the golden one; None where it is.
+
+    Where two species were as likely as each other, within the tolerance, either may come first.
+    """
+    said = {str(one["species_id"]): float(one["probability"]) for one in answer.get("species") or ()}
+    first, likeliest = photograph.top[0]
+    came = named(answer)
+    allowed = [species for species, probability in photograph.top if probability >= likeliest - TOLERANCE]
+    if came not in allowed:
+        return f"golden photograph {photograph.name}: {first} was evaluated, {came or 'nothing'} was answered"
+    for species, probability in photograph.top:
+        if species in said and abs(said[species] - probability) > TOLERANCE:
+            return (
+                f"golden photograph {photograph.name}: {species} at {probability:.3f} was evaluated, "
+                f"at {said[species]:.3f} was answered"
+            )
+    return None
