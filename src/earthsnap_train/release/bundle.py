@@ -15,13 +15,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from earthsnap_train import __version__
 from earthsnap_train.context import Context
-from earthsnap_train.data.formats import extension_of
+from earthsnap_train.data.formats import SERVED, extension_of
 from earthsnap_train.data.manifest import (
     HEADER_FILE,
     MANIFEST_FILE,
@@ -37,11 +36,14 @@ from earthsnap_train.models.family import Family
 from earthsnap_train.release.assemble import FamilySettings, assemble
 from earthsnap_train.release.bundle_files import model_files
 from earthsnap_train.release.model_card import model_card
+from earthsnap_train.serving.answer import Words
 from earthsnap_train.serving.engine import Engine, Models
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.taxonomy.tree import Taxonomy
 
-NUM_GOLDEN = 16
+NUM_GOLDEN = 96
+MAX_GOLDEN_BYTES = 48 << 20  # all of them
+MAX_PHOTOGRAPH_BYTES = 5 << 20  # one of them: a hosted endpoint takes bodies up to 6 MiB
 NUM_ANSWERS = 5
 
 
@@ -61,7 +63,8 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     (out / "family.json").write_text(family.model_dump_json(indent=1))
     placed = place_models(family, files, out)
     rows = [row for row in read_manifest(inputs["manifest"] / MANIFEST_FILE) if row.species_id in family.group_of]
-    _write_golden(s, Engine(family, Models(placed, threads=1)), rows, inputs, out / "golden")
+    taxonomy = Taxonomy.read(out / "taxonomy.parquet")
+    _write_golden(s, Engine(family, Models(placed, threads=1)), taxonomy, rows, inputs, out / "golden")
     lineage = out / "lineage"
     lineage.mkdir()
     header = read_header(inputs["manifest"] / HEADER_FILE)
@@ -72,7 +75,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     pq.write_table(pa.table(images), lineage / "images.parquet", compression="zstd")
     metrics = FamilyMetrics.model_validate_json((inputs["evaluated"] / "metrics.json").read_bytes())
     card = model_card(
-        s.name, family, Taxonomy.read(out / "taxonomy.parquet"), metrics,
+        s.name, family, taxonomy, metrics,
         dataset_version=header.dataset_version, taught_on=s.taught_on, backbone=s.backbone, licences=_licences(rows),
     )  # fmt: skip
     (out / "MODEL_CARD.md").write_text(card)
@@ -87,26 +90,50 @@ def place_models(family: Family, files: Mapping[str, Path], out: Path) -> dict[s
     return placed
 
 
-def _write_golden(s: Settings, engine: Engine, rows: list[ManifestRow], inputs: Mapping[str, Path], out: Path) -> None:
-    """A photograph of each group in turn, the first of each by image id, and what the release says of it."""
+def _write_golden(
+    s: Settings,
+    engine: Engine,
+    taxonomy: Taxonomy,
+    rows: list[ManifestRow],
+    inputs: Mapping[str, Path],
+    out: Path,
+) -> None:
+    """Photographs that a server takes, one of each group in turn and by image id, and what the release says of each."""
     out.mkdir()
     by_group: dict[str, list[ManifestRow]] = {group: [] for group in engine.family.groups}
     for row in rows:
-        if row.split == "test":
+        if row.split == "test" and ("JPEG" if row.format == "MPO" else row.format) in SERVED:
             by_group[engine.family.group_of[row.species_id]].append(row)
-    turns = [members[turn] for turn in range(NUM_GOLDEN) for members in by_group.values() if turn < len(members)]
+    longest = max(map(len, by_group.values()), default=0)
+    turns = [members[turn] for turn in range(longest) for members in by_group.values() if turn < len(members)]
     read = original_reader(inputs["manifest"], inputs["photographs"])
-    answers = []
-    for row in turns[:NUM_GOLDEN]:
+    words = Words(engine.family, taxonomy, NUM_ANSWERS)
+    answers: list[dict[str, object]] = []
+    left = MAX_GOLDEN_BYTES
+    for row in turns:
+        if len(answers) == NUM_GOLDEN:
+            break
         data = read(row.image_id)
+        if len(data) > min(left, MAX_PHOTOGRAPH_BYTES):
+            continue
+        left -= len(data)
         name = f"{row.image_id[:16]}{extension_of(row.format)}"
         (out / name).write_bytes(data)
         image = prepare_file(
             data, s.family.photographs.preprocessing, max_megapixels=s.family.photographs.max_megapixels
         )
-        species_S = engine.answer(image[None]).species_BS[0]
-        top = [[species, round(float(p), 5)] for species, p in engine.top(np.asarray(species_S), NUM_ANSWERS)]
-        answers.append({"file": name, "species_id": row.species_id, "top": top})
+        answer = engine.answer(image[None])
+        said = words.say(answer.species_BS, answer.groups_BG)
+        top = [[species, round(float(p), 5)] for species, p in engine.top(answer.species_BS[0], NUM_ANSWERS)]
+        answers.append(
+            {
+                "file": name,
+                "species_id": row.species_id,
+                "top": top,
+                "group": said["group"]["name"],
+                "answer": {"rank": said["answer"]["rank"], "name": said["answer"]["name"]},
+            }
+        )
     (out / "answers.json").write_text(json.dumps(answers, indent=1))
 
 
