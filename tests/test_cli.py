@@ -38,6 +38,8 @@ Command = Callable[..., Said]
         ("status name=plants", ["job=status", "name=plants"]),
         ("status --json", ["job=status", "json=true", "name=any"]),
         ("--traceback plan name=x", ["job=plan", "traceback=true", "name=x"]),
+        ("reject why=slow,(bad) release=x-1", ["job=reject", "job.why='slow,(bad)'", "job.release=x-1", "name=any"]),
+        ("reject why='slow' release=x-1", ["job=reject", "job.why='slow'", "job.release=x-1", "name=any"]),
         ("regroup write=true name=x", ["job=regroup", "job.write=true", "name=x"]),
         ("regroup job.write=true name=x", ["job=regroup", "job.write=true", "name=x"]),
         ("plan write=true name=x", ["job=plan", "write=true", "name=x"]),
@@ -366,7 +368,8 @@ def test_help_explains_every_verb_and_every_choice(earthsnap: Command) -> None:
         assert re.search(rf"^ {{2,4}}{verb} +\w", said.out, re.MULTILINE), verb
     for line in ("earthsnap +experiment=plants", "experiment: plants", "dataset:", "--json", "Exit codes"):
         assert line in said.out
-    assert max(map(len, said.out.splitlines())) <= 120
+    ours = [line for line in said.out.splitlines() if not line.startswith("job: ")]  # which lists all verbs once more
+    assert max(map(len, ours)) <= 100
 
 
 def test_help_is_the_same_for_every_verb_and_without_a_name(earthsnap: Command) -> None:

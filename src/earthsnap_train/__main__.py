@@ -125,7 +125,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
         elif key == "experiment":
             overrides.append(f"+{word}")
         elif key in options:
-            overrides.append(f"job.{word}")
+            overrides.append(f"job.{_said(word)}")
         else:
             overrides.append(_opened(_at_home(word)))
     if photos:
@@ -170,6 +170,13 @@ def _at_home(override: str) -> str:
     """A folder that begins with ``~``, as shells and people write it; Hydra's grammar has no such value."""
     key, _, value = override.partition("=")
     return f"{key}={_quoted(os.path.expanduser(value))}" if value == "~" or value.startswith("~/") else override  # noqa: PTH111
+
+
+def _said(option: str) -> str:
+    """What a person says in their own words is taken as it is, with commas, brackets and all."""
+    key, sign, value = option.partition("=")
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return f"{key}={_quoted(value)}" if key == "why" and sign and not is_quoted else option
 
 
 def _opened(override: str) -> str:

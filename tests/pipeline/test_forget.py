@@ -10,6 +10,7 @@ import pytest
 from earthsnap_train.errors import NotFoundError
 from earthsnap_train.pipeline.forget import Traces, find_traces, forget
 from earthsnap_train.pipeline.store import Store
+from earthsnap_train.release.load import verify
 from earthsnap_train.release.registry import Registry
 from tests.conftest import FinishedRun
 
@@ -71,6 +72,7 @@ def test_what_was_made_of_it_is_gone_and_splits_stay(place: Path) -> None:
     assert new.to_pylist() == [row for row in old.to_pylist() if row["image_id"] != image_id]
     release = place / "registry/plants-debug/1"
     assert not list((release / "golden").glob(f"{image_id[:16]}*"))
+    verify(release)
     assert not (release / "report").exists()
     assert not list((place / "outputs").glob("*/*/report.html"))
     assert store.forgotten.read_text().split() == [image_id]

@@ -5,6 +5,7 @@ not move: the last manifest stays as the base of the next, less its row. Release
 they are named, so that a person decides about them, and lose their copies of the picture.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -144,15 +145,22 @@ def _keep_base(manifest: Artifact, image_id: str, store: Store) -> None:
 
 
 def _strip_release(release: Release, image_id: str) -> None:
+    """Its own copy of the picture goes, and the list of its files no longer has it: it can be opened as before."""
     answers = release.path / "golden" / "answers.json"
-    kept = []
-    for answer in json.loads(answers.read_text()):
-        if image_id.startswith(Path(answer["file"]).stem):
-            (release.path / "golden" / answer["file"]).unlink(missing_ok=True)
-        else:
-            kept.append(answer)
-    write_atomically(answers, json.dumps(kept, indent=1).encode())
     shutil.rmtree(release.path / "report", ignore_errors=True)  # its galleries may show the photograph
+    listed = json.loads(answers.read_text())
+    gone = {one["file"] for one in listed if image_id.startswith(Path(one["file"]).stem)}
+    if not gone:
+        return
+    for name in gone:
+        (release.path / "golden" / name).unlink(missing_ok=True)
+    kept = json.dumps([one for one in listed if one["file"] not in gone], indent=1).encode()
+    description = release.path / "release.json"
+    described = json.loads(description.read_text())
+    files = {name: sha256 for name, sha256 in described["files"].items() if name.removeprefix("golden/") not in gone}
+    described["files"] = files | {"golden/answers.json": hashlib.sha256(kept).hexdigest()}
+    write_atomically(description, json.dumps(described, indent=1, sort_keys=True).encode())
+    write_atomically(answers, kept)  # last, so that what was interrupted is found here and done again
 
 
 def _reports(releases: set[str], outputs: Path) -> Iterator[Path]:

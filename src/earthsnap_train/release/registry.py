@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from earthsnap_train.errors import ConfigError, NotFoundError, did_you_mean
 from earthsnap_train.release.deployments import Deployments
-from earthsnap_train.release.ledger import Ledger, record
+from earthsnap_train.release.ledger import Entry, Ledger, record
 
 State = Literal["PendingApproval", "Approved", "Rejected"]
 _COLUMNS = "family, number, digest, state, created, reasons, summary"
@@ -159,7 +159,7 @@ class Registry:
             before = self._decide(connection, release, "Approved", seen)
             if before == "Rejected" and not anyway:
                 raise ConfigError(
-                    f"{name} was rejected {self.decided(name)}",
+                    f"{name} was rejected{self.by_whom(name)}",
                     where="release",
                     remedy=f"anyway=true overrules that: earthsnap approve release={name} anyway=true",
                 )
@@ -180,14 +180,19 @@ class Registry:
                 )
         return before != "Rejected"
 
-    def decided(self, name: str) -> str:
-        """``by anna on 2026-11-22 14:03: looks wrong``, or that its gates did so; empty for one that waits."""
-        actions = {"approved", "rejected", "registered"}
-        last = next((entry for entry in reversed(self.ledger.history(name)) if entry.action in actions), None)
-        if last is None or (last.action == "registered" and not last.why):
+    def decision(self, name: str) -> Entry | None:
+        """Who approved or rejected it last; None for one that waits."""
+        said = (e for e in reversed(self.ledger.history(name)) if e.action in ("approved", "rejected", "registered"))
+        last = next(said, None)
+        return None if last is None or (last.action == "registered" and not last.why) else last
+
+    def by_whom(self, name: str) -> str:
+        """`` by anna on 2026-11-22 14:03: looks wrong``; empty for one that waits."""
+        last = self.decision(name)
+        if last is None:
             return ""
         by = "its gates" if last.action == "registered" else last.who
-        return f"by {by} on {last.when}" + (f": {last.why}" if last.why else "")
+        return f" by {by} on {last.when}" + (f": {last.why}" if last.why else "")
 
     def _decide(self, connection: sqlite3.Connection, release: Release, state: State, seen: State | None) -> State:
         """The state before. Raises ConfigError where it is neither what is wanted nor what the person has seen."""
@@ -197,7 +202,7 @@ class Registry:
         ).fetchone()
         if seen is not None and before not in (seen, state):
             raise ConfigError(
-                f"{release.name} is {before} by now, {self.decided(release.name)}, not {seen} as when you looked",
+                f"{release.name} is no longer {seen}, as when you looked: {before}{self.by_whom(release.name)}",
                 where="release",
                 remedy="look again, then decide",
             )

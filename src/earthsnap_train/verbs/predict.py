@@ -11,6 +11,7 @@ from earthsnap_train.data.image_file import ImageRefused
 from earthsnap_train.data.preprocess import prepare_file
 from earthsnap_train.data.scan import is_photograph
 from earthsnap_train.errors import ConfigError, NotFoundError, did_you_mean
+from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.release.load import Opened, open_release
 from earthsnap_train.release.registry import Registry, Release
 from earthsnap_train.spec.job import Predict
@@ -27,10 +28,10 @@ def run(spec: RunSpec) -> tuple[int, None]:
     if not job.photos:
         raise ConfigError("no photograph was given", where="photos", remedy="earthsnap predict PHOTO.jpg FOLDER/")
     photos = list(_files(job.photos))
-    release = _release(Registry(Path(spec.paths.registry)), job.release, spec.name)
+    release, why = _release(Registry(Path(spec.paths.registry)), job.release, spec.name)
     console = console_for_people()
     if job.release is None and not spec.json_output:
-        console.print(f"answered by {release.name}, the newest that its gates let through", markup=False)
+        console.print(f"answered by {release.name}, {why}", markup=False)
     opened = open_release(release.path)
     answers = [_answer(photo, opened, job.top, spec.dataset.qa.max_megapixels) for photo in photos]
     if spec.json_output:
@@ -60,17 +61,23 @@ def _files(given: Sequence[str]) -> Iterator[Path]:
             raise NotFoundError("there is no such file or folder", where=str(path), remedy=remedy)
 
 
-def _release(registry: Registry, wanted: str | None, family: str) -> Release:
+def _release(registry: Registry, wanted: str | None, family: str) -> tuple[Release, str]:
+    """(what answers, why that one). Without a name the champion; where there is more than one, the newest of them."""
     if wanted is not None:
-        return registry.get(wanted)
-    usable = [r for r in registry.releases(None if family == "any" else family) if r.state != "Rejected"]
+        return registry.get(wanted), "as asked"
+    known = registry.releases(None if family == "any" else family)
+    deployments = Deployments(registry.root)
+    champions = {one: deployments.champion(one) for one in {release.family for release in known}}
+    live = [release for release in known if champions[release.family] == release.number]
+    usable = live or [release for release in known if release.state != "Rejected"]
     if not usable:
         raise NotFoundError(
             "there is no release to answer with",
             where=str(registry.root),
             remedy="make one: earthsnap +experiment=plants",
         )
-    return max(usable, key=lambda release: release.created)
+    newest = max(usable, key=lambda release: release.created)
+    return newest, "which is live" if live else "the newest that nobody rejected"
 
 
 def _answer(photo: Path, opened: Opened, top: int, max_megapixels: float) -> dict[str, object]:

@@ -1,66 +1,107 @@
-"""``status``: runs, releases, and what is live."""
+"""``status``: what is live, releases, and runs."""
 
 import json
-import time
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
-from earthsnap_train.evaluation.wording import short_time
+from earthsnap_train.evaluation.wording import percent, short_time
+from earthsnap_train.release.deployments import Deployments
+from earthsnap_train.release.ledger import local_time, watching
 from earthsnap_train.release.registry import Registry
+from earthsnap_train.release.standing import Family, families
+from earthsnap_train.serving.front_place import Place
+from earthsnap_train.spec.deployment import EndpointName
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.verbs.terminal import console as console_for_people
+from earthsnap_train.verbs.releases import as_json, release_table
+from earthsnap_train.verbs.terminal import console, labelled
 
+ENDPOINTS: tuple[EndpointName, ...] = ("prod", "stage")
 MOST_RUNS = 10
+MOST_RELEASES = 5
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
-    releases = Registry(Path(spec.paths.registry)).releases()
+    registry = Registry(Path(spec.paths.registry))
+    found = families(registry, Deployments(registry.root))
     runs = _runs(Path(spec.paths.outputs))
     if spec.json_output:
-        found = {
-            "releases": [r.model_dump(mode="json") | {"name": r.name} for r in releases],
+        everything = {
+            "releases": [as_json(one) for family in found for one in reversed(family.releases)],
             "runs": runs,
-            "live": None,
+            "live": {family.name: _live_as_json(family, registry.root) for family in found},
+            "watching": watching(registry.root),
         }
-        print(json.dumps(found, indent=1))  # noqa: T201
+        print(json.dumps(everything, indent=1))  # noqa: T201
         return 0, None
-    console = console_for_people()
-    if releases:
-        table = _table("release", "state", "top-1", "top-5", "registered", "why")
-        for release in reversed(releases):
-            table.add_row(
-                release.name, release.state, _share(release.summary.get("top1")), _share(release.summary.get("top5")),
-                time.strftime("%Y-%m-%d %H:%M", time.localtime(release.created)), "\n".join(release.reasons),
-            )  # fmt: skip
-        console.print(table)
-        console.print("\nlive     nothing: no release has been rolled out", markup=False)
-    else:
-        console.print("no release yet; the first: earthsnap +experiment=plants", markup=False)
+    out = console()
+    for family in found:
+        out.print(Text(family.name, style="bold"))
+        out.print(labelled(_live(family, registry.root, named=len(found) > 1), ""))
+        out.print()
+        out.print(release_table(family.releases[:MOST_RELEASES]))
+        if len(family.releases) > MOST_RELEASES:
+            out.print(f"and {len(family.releases) - MOST_RELEASES} earlier: earthsnap releases", markup=False)
+        out.print()
+    if not found:
+        out.print("no release yet; the first: earthsnap +experiment=plants\n", markup=False)
     if runs:
-        table = _table("run", "release", "top-1", "took")
-        for one in runs[:MOST_RUNS]:
-            seconds = one["seconds"]
-            took = short_time(seconds) if isinstance(seconds, float) else ""
-            table.add_row(str(one["run"]), str(one["release"] or "did not end"), _share(one["top1"]), took)
-        console.print()
-        console.print(table)
+        out.print(_run_table(runs[:MOST_RUNS]))
         last = next((one["report"] for one in runs if one["report"]), None)
         if last is not None:
-            console.print(f"\nreport   {last}", markup=False, soft_wrap=True)
+            out.print(f"\nreport   {last}", markup=False, soft_wrap=True)
     return 0, None
 
 
-def _table(*columns: str) -> Table:
-    """The last column gives way where the terminal is narrow."""
+def _live(family: Family, root: Path, *, named: bool) -> dict[str, str]:
+    """What is meant to be served where, whether a process does so, and what waits. ``named``: commands name the family."""
+    lines: dict[str, str] = {}
+    for endpoint in ENDPOINTS:
+        if (wish := family.wanted.get(endpoint)) is not None:
+            running = Place(root, family.name, endpoint).running()
+            serve = f"earthsnap serve endpoint={endpoint}" + (f" family={family.name}" if named else "")
+            lines[endpoint] = f"{wish.stable} at {running.url}" if running else f"{wish.stable}, not running: {serve}"
+    if family.live is None:
+        lines.setdefault("prod", "nothing is live yet")
+    if family.under_way is not None and (rollout := family.under_way.rollout) is not None:
+        step = f", step {rollout.step + 1}" if rollout.phase == "canary" else ""
+        promote = f": earthsnap promote release={rollout.release}" if rollout.phase == "waiting" else ""
+        since = local_time(rollout.since)
+        lines["rollout"] = f"{rollout.release}, {family.under_way.words}{step}, since {since}{promote}"
+    waiting = [one.release.name for one in family.waiting if not one.is_under_way]
+    if waiting:
+        lines["waiting"] = f"{', '.join(waiting)}: earthsnap approve release={waiting[0]}, or reject"
+    return lines
+
+
+def _live_as_json(family: Family, root: Path) -> dict[str, object]:
+    rollout = family.under_way.rollout if family.under_way is not None else None
+    running = {endpoint: Place(root, family.name, endpoint).running() for endpoint in family.wanted}
+    return {
+        "champion": family.live.release.name if family.live is not None else None,
+        "back": family.back.release.name if family.back is not None else None,
+        "rollout": rollout.model_dump() | {"release": rollout.release} if rollout is not None else None,
+        "endpoints": {
+            endpoint: wish.model_dump() | {"url": at.url if (at := running[endpoint]) is not None else None}
+            for endpoint, wish in family.wanted.items()
+        },
+    }
+
+
+def _run_table(runs: list[dict[str, object]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name != columns[-1])
+    for name in ("run", "release", "top-1", "took"):
+        table.add_column(name, overflow="fold", no_wrap=name != "took")
+    for one in runs:
+        top1, seconds = one["top1"], one["seconds"]
+        table.add_row(
+            str(one["run"]),
+            str(one["release"] or "did not end"),
+            percent(top1) if isinstance(top1, float) else "",
+            short_time(seconds) if isinstance(seconds, float) else "",
+        )
     return table
-
-
-def _share(value: object) -> str:
-    return f"{100 * value:.1f} %" if isinstance(value, float) else ""
 
 
 def _runs(outputs: Path) -> list[dict[str, object]]:
