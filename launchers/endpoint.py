@@ -1,5 +1,6 @@
 """An endpoint of this machine, as a process in the background that outlives whoever started it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -7,11 +8,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.release.endpoint import Observed
-from earthsnap_train.serving.front_commands import address, endpoint_command
+from earthsnap_train.serving.front_command import address, endpoint_command
 from earthsnap_train.serving.front_place import Place
 from earthsnap_train.spec.deployment import EndpointName
 from earthsnap_train.spec.run import RunSpec
@@ -22,6 +23,7 @@ END_TIMEOUT_S = 120.0
 LOOK_EVERY_S = 0.05
 MOST_LOG_BYTES = 50_000_000
 NUM_LAST_LINES = 10
+_DIRECT = build_opener(ProxyHandler({}))  # it is on this machine, whatever proxy leads elsewhere
 
 
 class LocalEndpoint:
@@ -59,7 +61,7 @@ class LocalEndpoint:
     def observe(self) -> Observed:
         """What it says of itself. Raises EnvironmentProblem where it does not answer."""
         try:
-            with urlopen(f"{self.url}/v1/endpoint", timeout=OBSERVE_TIMEOUT_S) as response:  # noqa: S310
+            with _DIRECT.open(f"{self.url}/v1/endpoint", timeout=OBSERVE_TIMEOUT_S) as response:
                 seen = Observed.model_validate_json(response.read())
         except (URLError, OSError, ValueError) as error:
             raise EnvironmentProblem(
@@ -122,10 +124,8 @@ def stop(place: Place) -> bool:
         running = place.running()
         if running is not None and running.pid != told:
             told = running.pid
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(running.pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
         if time.monotonic() > deadline:
             raise EnvironmentProblem(
                 f"the endpoint {place.endpoint} of {place.family} has not ended within {END_TIMEOUT_S:g} s",

@@ -72,6 +72,7 @@ if __name__ == "__main__":
     release, socket, folder = sys.argv[1:]
     end_with_endpoint()
     stand_in = StandIn(release, Path(folder))
+    (Path(folder) / f"{release}.{os.getpid()}.pid").touch()
     if "start" in stand_in.told():
         sys.exit(stand_in.told()["start"])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -1,6 +1,8 @@
 """An endpoint of this machine: one process in front of a server process for each release that is wanted."""
 
+import contextlib
 import errno
+import resource
 import signal
 import socket
 import sys
@@ -12,9 +14,10 @@ import uvicorn
 from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.serving.front_app import OVER_S, Front
-from earthsnap_train.serving.front_commands import address, server_command
+from earthsnap_train.serving.front_command import address
 from earthsnap_train.serving.front_place import Place
 from earthsnap_train.serving.front_servers import Command
+from earthsnap_train.serving.server import start_of
 from earthsnap_train.spec.deployment import EndpointName
 from earthsnap_train.spec.run import RunSpec
 
@@ -36,7 +39,7 @@ def serve_endpoint(spec: RunSpec, family: str, endpoint: EndpointName, *, comman
             family=family,
             endpoint=endpoint,
             wanted=partial(Deployments(registry).wanted, family, endpoint),
-            command=command or partial(server_command, spec),
+            command=command or partial(_server_command, spec),
             sockets=sockets,
             serving=spec.serving,
             shadow_share=spec.deployment.prod.canary.shadow_share if endpoint == "prod" else 0.0,
@@ -46,8 +49,14 @@ def serve_endpoint(spec: RunSpec, family: str, endpoint: EndpointName, *, comman
             server_header=False, timeout_keep_alive=IDLE_CONNECTION_S,
             timeout_graceful_shutdown=int(2 * spec.serving.timeout_s + OVER_S),
         )  # fmt: skip
+        _allow_connections()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn takes its place, and raises it again at the end
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _server_command(spec: RunSpec, release: str, path: Path) -> list[str]:
+    registry, journal = Path(spec.paths.registry), Path(spec.paths.journal)
+    return start_of(release, registry=registry, journal=journal, serving=spec.serving, socket=path).command
 
 
 def _listen(host: str, port: int, endpoint: EndpointName) -> socket.socket:
@@ -65,3 +74,10 @@ def _listen(host: str, port: int, endpoint: EndpointName) -> socket.socket:
             remedy="another port; two families on one machine need endpoints at ports of their own",
         ) from error
     return listening
+
+
+def _allow_connections() -> None:
+    """As many open files as this process may have at all: a request is two of them."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -70,6 +70,7 @@ class Front:
         self._shadows: set[asyncio.Task[None]] = set()
         self._canary_turns, self._shadow_turns = Turns(GOLDEN), Turns(ROOT_OF_TWO)
         self._canary_patience_s = 0.0
+        self._complaint = ""
         self._num_buffered_bytes = 0
         # Those who waited for a restart come a few at a time, or the server would refuse most of them.
         self._after_restart = asyncio.Semaphore(max(1, serving.max_waiting // 2))
@@ -90,6 +91,7 @@ class Front:
     async def begin(self) -> None:
         timeout_s = self._limits.timeout_s
         self._servers = Servers(self._command, self._sockets, timeout_s + OVER_S, self._metrics)
+        await self._look()
         self._following = asyncio.create_task(self._follow())
 
     async def end(self) -> None:
@@ -99,17 +101,20 @@ class Front:
         await self._servers.end()
 
     async def _follow(self) -> None:
-        """Acts upon what is wanted, as often as it changes."""
-        complaint = ""
         while True:
-            try:
-                self._servers.want(await asyncio.to_thread(self._wanted))
-                complaint = ""
-            except (sqlite3.Error, OSError, ValidationError) as error:  # what was wanted last goes on
-                if complaint != (complaint := f"the registry cannot be read: {error}"):
-                    print(complaint, file=sys.stderr, flush=True)  # noqa: T201
-            self._canary_patience_s = self._patience_s()
             await asyncio.sleep(LOOK_EVERY_S)
+            await self._look()
+
+    async def _look(self) -> None:
+        """Sees what is wanted, and acts upon it where it has changed."""
+        try:
+            self._servers.want(await asyncio.to_thread(self._wanted))
+            self._complaint = ""
+        except (sqlite3.Error, OSError, ValidationError) as error:  # what was wanted last goes on
+            if self._complaint != (complaint := f"the registry cannot be read: {error}"):
+                self._complaint = complaint
+                print(complaint, file=sys.stderr, flush=True)  # noqa: T201
+        self._canary_patience_s = self._patience_s()
 
     def _patience_s(self) -> float:
         """How long a canary may take before stable answers in its place."""
@@ -194,6 +199,8 @@ class Front:
         while (left_s := deadline - time.monotonic()) > 0:
             server = self._servers.any(but=but)
             if server is None:
+                if self._servers.wish is None:
+                    return problem(503, "nothing_served", "no release is wanted here", retry_after_s=10)
                 waited = True
                 await self._servers.change(left_s if but is None else min(left_s, NOTICE_S))
                 but = None

@@ -14,13 +14,11 @@ import aiohttp
 import psutil
 from yarl import URL
 
+from earthsnap_train.errors import EarthsnapError
+from earthsnap_train.processes import LIFELINE_VARIABLE
 from earthsnap_train.release.endpoint import Served, ServerState
 from earthsnap_train.serving.front_figures import Figures
 from earthsnap_train.serving.front_http import Answer, Question, problem
-
-# A server is given the reading end of a pipe, by its number in this variable. Nobody writes; that it closes says that the
-# endpoint is gone, in whatever way, and that the server is to end.
-LIFELINE_VARIABLE = "EARTHSNAP_LIFELINE"
 
 START_TIMEOUT_S = 120.0
 PING_EVERY_S = 1.0
@@ -32,10 +30,10 @@ IDLE_CONNECTION_S = 2.0
 
 
 class Server:
-    """Of one release. ``changed`` is called whenever ``state`` has changed."""
+    """Of one release. ``command`` makes the command that starts it; ``changed`` is called whenever ``state`` has changed."""
 
     def __init__(
-        self, release: str, command: Sequence[str], socket: Path, changed: Callable[[], None], started: Callable[[], None]
+        self, release: str, command: Callable[[], Sequence[str]], socket: Path, changed: Callable[[], None], started: Callable[[], None]
     ) -> None:  # fmt: skip
         self.release = release
         self.state: ServerState = "starting"
@@ -131,8 +129,8 @@ class Server:
             began = time.monotonic()
             try:
                 reason = await self._live()
-            except OSError as error:  # no process could be started
-                reason = str(error)
+            except (EarthsnapError, OSError) as error:  # no process could be started
+                reason = str(error).partition("\n")[0]
             if time.monotonic() - began > STEADY_S:
                 pause_s = FIRST_PAUSE_S
             self._say(f"ended, starts again in {pause_s:g} s: {reason}")
@@ -142,12 +140,13 @@ class Server:
 
     async def _live(self) -> str:
         """One life of the process; why it ended."""
+        command = await asyncio.to_thread(self._command)
         self._socket.unlink(missing_ok=True)
         self._said.clear()
         watched_end, held_end = os.pipe()
         try:
             process = self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=DEVNULL, stderr=PIPE, pass_fds=[watched_end],
+                *command, stdin=DEVNULL, stderr=PIPE, pass_fds=[watched_end],
                 env={**os.environ, LIFELINE_VARIABLE: str(watched_end)},
                 start_new_session=True,  # an interrupt at the keyboard is the endpoint's to act upon
             )  # fmt: skip

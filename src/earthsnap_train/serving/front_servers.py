@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from earthsnap_train.release.deployments import Wanted
@@ -12,7 +13,7 @@ from earthsnap_train.serving.front_figures import Figures, Metrics
 from earthsnap_train.serving.front_server import Server
 from earthsnap_train.spec.deployment import EndpointName
 
-# (release, socket) -> the command that serves this release on that Unix socket.
+# (release, socket) -> the command that serves this release on that Unix socket; raises EarthsnapError where none can.
 Command = Callable[[str, Path], Sequence[str]]
 
 
@@ -104,7 +105,8 @@ class Servers:
         self._num_started += 1
         socket = self._sockets / f"{self._num_started}.sock"
         started = self._metrics.starts.labels(release).inc
-        self._servers[release] = Server(release, self._command(release, socket), socket, self._settle, started)
+        command = partial(self._command, release, socket)
+        self._servers[release] = Server(release, command, socket, self._settle, started)
 
     def _let_go(self, server: Server) -> None:
         task = asyncio.create_task(server.end(self._end_within_s))
