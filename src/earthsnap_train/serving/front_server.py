@@ -33,8 +33,13 @@ class Server:
     """Of one release. ``command`` makes the command that starts it; ``changed`` is called whenever ``state`` has changed."""
 
     def __init__(
-        self, release: str, command: Callable[[], Sequence[str]], socket: Path, changed: Callable[[], None], started: Callable[[], None]
-    ) -> None:  # fmt: skip
+        self,
+        release: str,
+        command: Callable[[], Sequence[str]],
+        socket: Path,
+        changed: Callable[[], None],
+        started: Callable[[], None],
+    ) -> None:
         self.release = release
         self.state: ServerState = "starting"
         self.reason = ""
