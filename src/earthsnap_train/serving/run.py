@@ -24,6 +24,7 @@ def run(service: Service, listening: socket.socket, *, ready: Callable[[], None]
         http=Protocol,
         loop="uvloop",
         ws="none",
+        proxy_headers=False,
         lifespan="off",
         log_config=None,
         access_log=False,
