@@ -12,7 +12,7 @@ from earthsnap_train.evaluation.compare_figures import Comparison, Judged, Regro
 from earthsnap_train.evaluation.compare_pairs import judge_pairs
 from earthsnap_train.evaluation.compare_words import as_text as as_text
 from earthsnap_train.evaluation.compare_words import one_line as one_line
-from earthsnap_train.evaluation.compare_words import span
+from earthsnap_train.evaluation.compare_words import basis, changes, figure_rows, span, worse_and_better
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.pictures import Album, ReadPhoto
 from earthsnap_train.evaluation.report import environment
@@ -76,4 +76,11 @@ def _judge(new: Entry, old: Entry, album: Album) -> tuple[Judged | None, str]:
 def render_comparison(comparison: Comparison, *, gates: Sequence[GateResult] = (), date: str = "") -> str:
     """One self-contained HTML page. ``gates``: those that look at the champion."""
     page = environment().get_template("compare.html.j2")
-    return page.render(data=comparison, judged=comparison.judged, gates=gates, date=date, span=span)
+    words = {
+        "span": span,
+        "worse_and_better": worse_and_better,
+        "basis": basis(comparison),
+        "changes": changes(comparison),
+        "figure_rows": figure_rows(comparison),
+    }
+    return page.render(data=comparison, judged=comparison.judged, gates=gates, date=date, **words)

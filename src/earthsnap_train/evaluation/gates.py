@@ -70,7 +70,8 @@ def _beside(comparison: Comparison, gate: GateResult) -> str:
     base = figure.removesuffix("_low").removesuffix("_high")
     if judged is not None and base in FIGURES:
         words = [f"{base} {getattr(judged, base).in_words} on {judged.pairs.num_images} photographs"]
-    return "; ".join([f"beside {comparison.old.release}", *words])
+    beside = f"beside {comparison.old.release}"
+    return f"{beside}: {'; '.join(words)}" if words else beside
 
 
 def champion_metric_names() -> frozenset[str]:

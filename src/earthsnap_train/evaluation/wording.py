@@ -10,9 +10,9 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def points(value: float, digits: int = 1) -> str:
-    """A difference of shares in percentage points, always with its sign."""
-    rounded = round(100 * value, digits) + 0.0  # a zero has no minus sign
-    return f"{rounded:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    """A difference of shares in percentage points, with its sign where there is one."""
+    rounded = round(100 * value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", "\N{MINUS SIGN}") if rounded else f"{0:.{digits}f}"
 
 
 def count(value: int) -> str:
@@ -47,7 +47,9 @@ WORDS = {
     "misnamed": "misnamed",
     "routing": "right group first",
     "minus_flat": "beside the flat network",
+    "worst_species": "hardest hit species",
 }
+RATIOS = ("num_worse", "num_better", "size_ratio", "multiply_adds_ratio")  # of a comparison, what is no difference of shares
 
 
 def gate_words(gate: GateResult) -> tuple[str, str, str]:
@@ -57,11 +59,13 @@ def gate_words(gate: GateResult) -> tuple[str, str, str]:
     label = WORDS.get(base, figure)
     if base != figure:
         label += ", lower bound" if figure.endswith("_low") else ", upper bound"
-    if part != "family":
+    if part == "champion":
+        label += ", beside the champion"
+    elif part != "family":
         label = f"{part.removeprefix('nodes.')}: {label}"
     # A near miss must not read as "90.0%, at least 90.0%".
     digits = 1 if gate.passed or abs(gate.value - gate.bound) >= 0.001 else 3
-    if base == "minus_flat":
+    if base == "minus_flat" or (part == "champion" and base not in RATIOS):
         found, asked = points(gate.value, digits), f"{points(gate.bound, digits)} points"
     elif base in WORDS:
         found, asked = percent(gate.value, digits), percent(gate.bound, digits)
