@@ -3,9 +3,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from earthsnap_train.evaluation.figures import Name
 from earthsnap_train.evaluation.pictures import Album
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions
-from earthsnap_train.evaluation.figures import Name
 from earthsnap_train.evaluation.report import ReportData, SplitCounts
 from earthsnap_train.evaluation.report_rows import split_counts, worst_mistakes
 

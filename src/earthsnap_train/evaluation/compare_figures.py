@@ -18,10 +18,9 @@ class Difference(Measured):
     minus: Estimate
 
     @property
-    def in_words(self) -> str:
-        """``0.93 -> 0.61 (-0.32, 95 % -0.51 to -0.14)``"""
-        change = f"{self.minus.value:+.2g}, 95 % {self.minus.low:+.2g} to {self.minus.high:+.2g}"
-        return f"{self.old:.3g} -> {self.new:.3g} ({change})"
+    def change(self) -> str:
+        """``-0.32, 95 % -0.51 to -0.14``"""
+        return f"{self.minus.value:+.2g}, 95 % {self.minus.low:+.2g} to {self.minus.high:+.2g}"
 
 
 class Pairs(Measured):
@@ -51,9 +50,9 @@ class SpeciesPair(Measured):
     @property
     def in_words(self) -> str:
         """``rosa-canina: recall 0.93 -> 0.61 on 28 photographs (-0.32, 95 % -0.51 to -0.14)``"""
-        shares, _, change = self.recall.in_words.partition(" (")
+        shares = f"{self.recall.old:.2f} -> {self.recall.new:.2f}"
         photographs = f"{self.pairs.num_images} photograph{'' if self.pairs.num_images == 1 else 's'}"
-        return f"{self.name.species_id}: recall {shares} on {photographs} ({change}"
+        return f"{self.name.species_id}: recall {shares} on {photographs} ({self.recall.change})"
 
 
 class LostPhotograph(Measured):

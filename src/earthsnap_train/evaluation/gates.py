@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from earthsnap_train.errors import ConfigError, did_you_mean
-from earthsnap_train.evaluation.compare_figures import FIGURES, Comparison
+from earthsnap_train.evaluation.compare_figures import FIGURES, Comparison, Difference
 from earthsnap_train.evaluation.figures import Measured
 from earthsnap_train.spec.evaluation import CHAMPION, Gate
 
@@ -69,7 +69,8 @@ def _beside(comparison: Comparison, gate: GateResult) -> str:
         words = [*hit[:NUM_NAMED], *([f"and {len(hit) - NUM_NAMED} more species"] if len(hit) > NUM_NAMED else [])]
     base = figure.removesuffix("_low").removesuffix("_high")
     if judged is not None and base in FIGURES:
-        words = [f"{base} {getattr(judged, base).in_words} on {judged.pairs.num_images} photographs"]
+        pair: Difference = getattr(judged, base)
+        words = [f"{base} {pair.old:.3f} -> {pair.new:.3f} on {judged.pairs.num_images} photographs ({pair.change})"]
     beside = f"beside {comparison.old.release}"
     return f"{beside}: {'; '.join(words)}" if words else beside
 

@@ -49,7 +49,12 @@ WORDS = {
     "minus_flat": "beside the flat network",
     "worst_species": "hardest hit species",
 }
-RATIOS = ("num_worse", "num_better", "size_ratio", "multiply_adds_ratio")  # of a comparison, what is no difference of shares
+RATIOS = (
+    "num_worse",
+    "num_better",
+    "size_ratio",
+    "multiply_adds_ratio",
+)  # of a comparison, what is no difference of shares
 
 
 def gate_words(gate: GateResult) -> tuple[str, str, str]:
