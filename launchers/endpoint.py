@@ -42,16 +42,17 @@ class LocalEndpoint:
 
         Raises EnvironmentProblem with the last lines of its log where it does not come up.
         """
-        if self._is_up():
-            return
-        process, log_begin = self._start() if not self._place.is_held() else (None, 0)
+        process: subprocess.Popen[bytes] | None = None
+        log_begin = 0
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self._is_up():
                 return
-            # Another process may have been faster, and this one found the place taken.
-            if process is not None and process.poll() is not None and not self._place.is_held():
-                break
+            if not self._place.is_held():
+                if process is None:
+                    process, log_begin = self._start()
+                elif process.poll() is not None:  # and no other one was faster to take the place
+                    break
             time.sleep(LOOK_EVERY_S)
         raise EnvironmentProblem(
             f"the endpoint {self._place.endpoint} of {self._place.family} does not come up:\n{self._last_lines(log_begin)}",
@@ -104,10 +105,11 @@ class LocalEndpoint:
         if log.exists() and log.stat().st_size > MOST_LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as out:
+            begin = out.tell()  # the process moves it on
             process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
-            return process, out.tell()
+        return process, begin
 
     def _last_lines(self, begin: int) -> str:
         with self._place.log.open("rb") as log:

@@ -51,6 +51,7 @@ def serve_endpoint(spec: RunSpec, family: str, endpoint: EndpointName, *, comman
         )  # fmt: skip
         _allow_connections()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn takes its place, and raises it again at the end
+        print(f"the endpoint {endpoint} of {family} is at {address(at.host, at.port)}", flush=True)  # noqa: T201
         uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -26,7 +25,7 @@ from earthsnap_train.serving.front_http import (
     send_answer,
     send_refusal,
 )
-from earthsnap_train.serving.front_server import Server
+from earthsnap_train.serving.front_server import Server, say
 from earthsnap_train.serving.front_servers import Command, Servers
 from earthsnap_train.serving.front_turns import GOLDEN, ROOT_OF_TWO, Turns
 from earthsnap_train.spec.deployment import EndpointName
@@ -113,7 +112,7 @@ class Front:
         except (sqlite3.Error, OSError, ValidationError) as error:  # what was wanted last goes on
             if self._complaint != (complaint := f"the registry cannot be read: {error}"):
                 self._complaint = complaint
-                print(complaint, file=sys.stderr, flush=True)  # noqa: T201
+                say(self.endpoint, complaint)
         self._canary_patience_s = self._patience_s()
 
     def _patience_s(self) -> float:

@@ -91,7 +91,7 @@ class Server:
         if target not in self._urls:
             if len(self._urls) > 100:
                 self._urls.clear()
-            self._urls[target] = URL(f"http://{self.release}{target}", encoded=True)
+            self._urls[target] = URL(f"http://server{target}", encoded=True)
         return self._urls[target]
 
     def served(self) -> Served:
@@ -138,7 +138,7 @@ class Server:
                 reason = str(error).partition("\n")[0]
             if time.monotonic() - began > STEADY_S:
                 pause_s = FIRST_PAUSE_S
-            self._say(f"ended, starts again in {pause_s:g} s: {reason}")
+            say(self.release, f"ended, starts again in {pause_s:g} s: {reason}")
             self._set("starting" if self.is_ready else "failed", reason)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -169,6 +169,7 @@ class Server:
         listening = asyncio.create_task(self._listen(process))
         try:
             if (why := await self._come_up(process)) is None:
+                say(self.release, f"ready, as process {process.pid}")
                 self._set("ready")
                 why = await self._watch(process)
             if process.returncode is None:
@@ -229,16 +230,11 @@ class Server:
             process.kill()
             await process.wait()
 
-    # ---- what it says
-
     async def _listen(self, process: Process) -> None:
         assert process.stderr is not None
         while line := await _line(process.stderr):
             self._said.append(line.rstrip())
-            self._say(line.rstrip())
-
-    def _say(self, line: str) -> None:
-        print(f"{self.release} | {line}", file=sys.stderr, flush=True)  # noqa: T201
+            say(self.release, line.rstrip())
 
     def _last_words(self, process: Process) -> str:
         """The error that it ended with, without the advice below it, else its last line."""
@@ -249,6 +245,11 @@ class Server:
             errors[-1].removeprefix("error: ") if errors else next((w for w in reversed(self._said) if w.strip()), "")
         )
         return f"{said} ({how})" if said else how
+
+
+def say(who: str, line: str) -> None:
+    """A line of the endpoint's log."""
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {who} | {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 async def _line(stream: asyncio.StreamReader) -> str:

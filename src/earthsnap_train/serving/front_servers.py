@@ -10,7 +10,7 @@ from pathlib import Path
 from earthsnap_train.release.deployments import Wanted
 from earthsnap_train.release.endpoint import Observed
 from earthsnap_train.serving.front_figures import Figures, Metrics
-from earthsnap_train.serving.front_server import Server
+from earthsnap_train.serving.front_server import Server, say
 from earthsnap_train.spec.deployment import EndpointName
 
 # (release, socket) -> the command that serves this release on that Unix socket; raises EarthsnapError where none can.
@@ -81,6 +81,7 @@ class Servers:
         elif self.stable != wish.stable and self.ready(wish.stable):
             if self.stable is not None:
                 self._metrics.swaps.inc()
+            say(wish.stable, "answers" if self.stable is None else f"answers instead of {self.stable}")
             self.stable = wish.stable
         needed = [] if wish is None else [*wish.releases, *([self.stable] if self.stable is not None else [])]
         for release in list(self._servers):
