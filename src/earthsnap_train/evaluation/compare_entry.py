@@ -61,7 +61,7 @@ class Entry:
             raise IntegrityError(
                 f"this is no whole release: {error}",
                 where=str(folder),
-                remedy="run the training again; the release is made anew",
+                remedy="bring the file back; without its folder evaluation/ a release is compared by names and costs alone",
             ) from error
         side = Side(
             release=name,
