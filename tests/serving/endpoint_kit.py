@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import psutil
 
+from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.release.deployments import Deployments, Wanted
 from earthsnap_train.release.endpoint import Observed
 from earthsnap_train.serving.front_place import Place
@@ -80,6 +81,12 @@ class EndpointKit:
                     return seen
             assert time.monotonic() < deadline, f"{seen}\n{self.log}"
             time.sleep(0.02)
+
+    def until_silent(self) -> None:
+        """It takes no more requests."""
+        with suppress(EnvironmentProblem):
+            while self.local.observe():
+                time.sleep(0.01)
 
     def tell(self, release: str, **orders: Any) -> None:
         """How the release's stand-in behaves from now on."""

@@ -8,6 +8,7 @@
 ``species``      of each answer (default rosa-canina)
 ``reason``       of each answer (default certain)
 ``die``          true: ends without an answer
+``draining``     true: says that it is about to end
 """
 
 import asyncio
@@ -55,6 +56,8 @@ class StandIn:
                 "request_id": f"{self.release}.{self.num}", "release": self.release, "num_bytes": len(body),
                 "reason": told.get("reason", "certain"), "species": [{"species_id": told.get("species", "rosa-canina")}],
             }  # fmt: skip
+            if told.get("draining"):
+                status, said = 503, {"error": {"code": "draining", "message": "this server is about to end"}}
         elif scope["path"] != "/ping":
             said = {"path": scope["path"], "release": self.release, "body": body.decode(errors="replace")}
         answer = json.dumps(said).encode()

@@ -136,6 +136,15 @@ def test_a_killed_server_fails_no_request_and_is_started_again(kit: EndpointKit)
     assert kit.servers()[OLD].pid != killed.pid
 
 
+def test_a_server_that_somebody_else_tells_to_end_fails_no_request(kit: EndpointKit) -> None:
+    kit.tell(OLD, draining=True)
+    kit.serve(OLD, standby=NEW)
+
+    traffic = load(kit.local.url, num=10)
+
+    assert traffic.by == {NEW: 10}
+
+
 def test_requests_under_way_at_a_killed_server_are_answered_by_the_release_that_stands_by(kit: EndpointKit) -> None:
     kit.tell(OLD, delay_s=0.3)
     kit.serve(OLD, standby=NEW)

@@ -61,7 +61,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """``seconds``: how long it took. ``lost``: the connection broke, and nobody knows what the server would have said."""
+    """``seconds``: how long it took. ``lost``: the server went away, and nobody knows what it would have said."""
 
     status: int
     headers: Iterable[tuple[str, str]]

@@ -63,7 +63,10 @@ class Server:
         return self.state == "ready"
 
     async def ask(self, question: Question, within_s: float) -> Answer:
-        """What it says, else 502 where the connection broke, else 503 where time was up."""
+        """What it says, else 502 where the connection broke, else 503 where time was up.
+
+        A server that was told to end by somebody else has not looked at the question either, and counts as lost.
+        """
         began = time.perf_counter()
         self._in_flight += 1
         try:
@@ -81,7 +84,7 @@ class Server:
         else:
             answer = Answer(
                 status=response.status, headers=list(response.headers.items()), body=body, release=self.release,
-                seconds=time.perf_counter() - began,
+                seconds=time.perf_counter() - began, lost=response.status == 503 and b'"draining"' in body,
             )  # fmt: skip
         finally:
             self._in_flight -= 1
