@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from earthsnap_train.data.formats import READ
-from earthsnap_train.data.image_file import open_rgb
+from earthsnap_train.data.image_file import decode_rgb, open_header
 
 Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 
@@ -62,6 +62,14 @@ def prepare_file(
 
     Raises ``ImageRefused``.
     """
-    shorter_px = DECODE_MARGIN * preprocessing.shorter_px
-    image = open_rgb(data, max_megapixels=max_megapixels, shorter_px=shorter_px, formats=formats)
-    return prepare(image, preprocessing)
+    return prepare_opened(open_header(data, max_megapixels=max_megapixels, formats=formats), data, preprocessing)
+
+
+def prepare_opened(image: Image.Image, data: bytes, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
+    """As ``prepare_file``, of what ``open_header`` opened; ``data`` are the same bytes."""
+    return prepare(decode_rgb(image, data, shorter_px=decoded_px(preprocessing)), preprocessing)
+
+
+def decoded_px(preprocessing: Preprocessing) -> int:
+    """The least shorter side at which a photograph is decoded."""
+    return DECODE_MARGIN * preprocessing.shorter_px

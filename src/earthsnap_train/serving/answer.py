@@ -25,7 +25,7 @@ def fuse(probabilities_PC: Floats) -> Floats:
     photographer, and it would be sure of their common mistakes.
     """
     if len(probabilities_PC) == 1:
-        return probabilities_PC[0]
+        return np.asarray(probabilities_PC[0], dtype=np.float32)
     logs_C = np.log(np.maximum(probabilities_PC, _LEAST)).mean(axis=0, dtype=np.float64)
     weights_C = np.exp(logs_C - logs_C.max())
     fused_C: Floats = (weights_C / weights_C.sum()).astype(np.float32)

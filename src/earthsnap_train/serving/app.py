@@ -70,6 +70,8 @@ class _Handler:
             "species": len(service.family.species),
             "groups": list(service.family.groups),
             "classes_digest": service.family.classes_digest,
+            "engine": service.settings.engine,
+            "precision": service.settings.precision,
             "preprocessing": asdict(service.family.preprocessing),
         }
 

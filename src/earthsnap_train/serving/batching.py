@@ -6,6 +6,7 @@ The event loop never decodes a pixel nor runs a network. Decoding and networks r
 import asyncio
 import contextlib
 import math
+import os
 import threading
 import time
 from collections import deque
@@ -16,6 +17,8 @@ from typing import Any
 from earthsnap_train.serving.refusal import Refusal
 
 _REMEMBER = 0.1  # weight of the newest measurement in the running mean of seconds a photograph takes
+
+_PATIENT_NICENESS = 10
 
 
 @dataclass(kw_only=True, eq=False)
@@ -29,8 +32,13 @@ class Waiting:
     dropped: bool = False
 
 
-# The photographs of each request of a batch -> for each request its answer, or the Refusal that it gets.
-AnswerBatch = Callable[[Sequence[Sequence[bytes]]], Sequence[object]]
+class Later:
+    """In place of an answer: this takes so long that it must not keep others waiting."""
+
+
+# (the photographs of each request of a batch, whether this is the patient thread) -> for each request its answer, the
+# Refusal that it gets or, from the others, ``Later``.
+AnswerBatch = Callable[[Sequence[Sequence[bytes]], bool], Sequence[object]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +50,11 @@ class Observer:
 
 
 class Workers:
-    """``num_threads`` of them, over one line of at most ``max_waiting`` photographs."""
+    """``num_threads`` of them, over one line of at most ``max_waiting`` photographs.
+
+    One more thread, of low priority, answers what the others put off: photographs that take long to decode then share the
+    processor's spare time, and one at a time its memory.
+    """
 
     def __init__(
         self,
@@ -60,6 +72,7 @@ class Workers:
         self._timeout_s = timeout_s
         self._observer = observer
         self._line: deque[Waiting] = deque()
+        self._later: deque[Waiting] = deque()
         self._num_waiting = 0
         self._changed = threading.Condition()
         self._seconds_each = 0.02
@@ -67,7 +80,8 @@ class Workers:
         self._threads = [
             threading.Thread(target=self._work, name=f"worker-{number}", daemon=True) for number in range(num_threads)
         ]
-        for thread in self._threads:
+        self._patient = threading.Thread(target=self._work_patiently, name="patient", daemon=True)
+        for thread in (*self._threads, self._patient):
             thread.start()
 
     @property
@@ -86,7 +100,7 @@ class Workers:
                 raise Refusal(429, "busy", "too many photographs are waiting", retry_after_s=self._retry_after_s())
             self._line.append(waiting)
             self._num_waiting += len(photographs)
-            self._changed.notify()
+            self._changed.notify_all()
         try:
             async with asyncio.timeout(self._timeout_s):
                 result = await waiting.answered
@@ -119,15 +133,42 @@ class Workers:
             start = time.monotonic()
             for waiting in batch:
                 self._observer.waited_s(start - waiting.since)
+            results = self._answer(batch, patient=False)
             num_photographs = sum(len(waiting.photographs) for waiting in batch)
             self._observer.batch_size(num_photographs)
-            try:
-                results = self._answer_batch([waiting.photographs for waiting in batch])
-            except Exception as error:  # a bug of ours: told to each request, and the thread goes on
-                results = [error] * len(batch)
             seconds = (time.monotonic() - start) / num_photographs
             self._seconds_each += _REMEMBER * (seconds - self._seconds_each)
             for waiting, result in zip(batch, results, strict=True):
+                if isinstance(result, Later):
+                    self._put_off(waiting)
+                else:
+                    _tell(waiting, result)
+
+    def _answer(self, batch: Sequence[Waiting], *, patient: bool) -> Sequence[object]:
+        try:
+            return self._answer_batch([waiting.photographs for waiting in batch], patient)
+        except Exception as error:  # a bug of ours: told to each request, and the thread goes on
+            return [error] * len(batch)
+
+    def _put_off(self, waiting: Waiting) -> None:
+        with self._changed:
+            self._num_waiting += len(waiting.photographs)
+            self._later.append(waiting)
+            self._changed.notify_all()
+
+    def _work_patiently(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):  # where threads have no priority of their own, all are equal
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _PATIENT_NICENESS)
+        while True:
+            with self._changed:
+                while not self._later:
+                    if self._ended:
+                        return
+                    self._changed.wait()
+                waiting = self._later.popleft()
+                self._num_waiting -= len(waiting.photographs)
+            if not waiting.dropped:
+                (result,) = self._answer([waiting], patient=True)
                 _tell(waiting, result)
 
     def _take(self) -> list[Waiting] | None:

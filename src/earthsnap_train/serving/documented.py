@@ -63,6 +63,8 @@ class Info(BaseModel):
     species: int
     groups: list[str]
     classes_digest: str
+    engine: str
+    precision: str
     preprocessing: dict[str, Any]
     memory_mb: float
 

@@ -5,6 +5,7 @@ import contextlib
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -14,11 +15,15 @@ from earthsnap_train.serving.protocol import Protocol
 from earthsnap_train.serving.service import Service
 
 _MAX_CONNECTIONS = 4096
+_SWITCH_S = (
+    0.0005  # how long a thread that parses may keep Python's lock from the event loop; the default is ten times that
+)
 
 
 def run(service: Service, listening: socket.socket, *, ready: Callable[[], None]) -> None:
     """Until SIGTERM or SIGINT; a second one does not wait for what was begun."""
     _allow_connections()
+    sys.setswitchinterval(_SWITCH_S)
     config = uvicorn.Config(
         create_app(service),
         http=Protocol,

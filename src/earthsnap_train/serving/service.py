@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earthsnap_train.data.formats import SERVED
-from earthsnap_train.data.image_file import ImageRefused
-from earthsnap_train.data.preprocess import prepare_file
+from earthsnap_train.data.image_file import ImageRefused, decoding_cost, open_header
+from earthsnap_train.data.preprocess import decoded_px, prepare_opened
 from earthsnap_train.errors import did_you_mean
 from earthsnap_train.processes import usable_cores
 from earthsnap_train.release.load import Opened
 from earthsnap_train.serving.answer import Words
-from earthsnap_train.serving.batching import Workers
+from earthsnap_train.serving.batching import Later, Workers
 from earthsnap_train.serving.body import Room
 from earthsnap_train.serving.journal import Journal
 from earthsnap_train.serving.metrics import Metrics
 from earthsnap_train.serving.refusal import Refusal
 from earthsnap_train.spec.serving import Serving
+
+# Photographs that take longer to decode are answered by the patient thread; nearly all that phones send take less.
+_IMPATIENT_MS = 50.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,21 +102,19 @@ class Service:
 
     # ---- in a worker's thread
 
-    def _answer_batch(self, requests: Sequence[Sequence[bytes]]) -> list[object]:
-        """For each request what is said of its photographs, or the Refusal of the first that cannot be used."""
+    def _answer_batch(self, requests: Sequence[Sequence[bytes]], patient: bool) -> list[object]:
+        """For each request what is said of its photographs, the Refusal of the first that cannot be used, or Later."""
         results: list[object] = [None] * len(requests)
-        images: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+        images: list[NDArray[np.uint8]] = []
         places: list[tuple[int, slice]] = []
         for number, photographs in enumerate(requests):
             try:
-                prepared = [
-                    prepare_file(
-                        data, self.family.preprocessing, max_megapixels=self.settings.max_megapixels, formats=SERVED
-                    )
-                    for data in photographs
-                ]
+                prepared = self._prepare(photographs, patient)
             except ImageRefused as refused:
                 results[number] = Refusal.of_image(refused)
+                continue
+            if prepared is None:
+                results[number] = Later()
                 continue
             places.append((number, slice(len(images), len(images) + len(prepared))))
             images += prepared
@@ -123,6 +125,24 @@ class Service:
             for number, part in places:
                 results[number] = self._words.say(answer.species_BS[part], answer.groups_BG[part])
         return results
+
+    def _prepare(self, photographs: Sequence[bytes], patient: bool) -> list[NDArray[np.uint8]] | None:
+        """None where that is for the patient thread. Raises ImageRefused."""
+        preprocessing = self.family.preprocessing
+        opened = [
+            open_header(data, max_megapixels=self.settings.max_megapixels, formats=SERVED) for data in photographs
+        ]
+        costs = [decoding_cost(image, decoded_px(preprocessing)) for image in opened]
+        for image, cost in zip(opened, costs, strict=True):
+            if cost.mb > self.settings.max_decoding_mb:
+                raise ImageRefused(
+                    "too_many_pixels",
+                    f"{image.width} x {image.height} pixels of {image.format} take about {cost.mb:.0f} MB to decode, "
+                    f"more than {self.settings.max_decoding_mb:g}; as JPEG they would be taken",
+                )
+        if not patient and sum(cost.ms for cost in costs) > _IMPATIENT_MS:
+            return None
+        return [prepare_opened(image, data, preprocessing) for image, data in zip(opened, photographs, strict=True)]
 
 
 def memory_mb() -> float:

@@ -13,7 +13,8 @@ Count = Annotated[int, Field(ge=1)]
 class Serving(SpecModel):
     """``workers: null``: as many as there are usable cores. ``max_waiting``: photographs, beyond which requests get 429.
 
-    ``max_waiting_mb``: of bodies, those that are still arriving too.
+    ``max_waiting_mb``: of bodies, those that are still arriving too. ``max_decoding_mb``: memory that decoding one
+    photograph may take, reckoned from its header.
     """
 
     engine: Literal["onnxruntime", "openvino"]
@@ -25,6 +26,7 @@ class Serving(SpecModel):
     max_body_mb: Positive
     max_photographs: Count
     max_megapixels: Positive
+    max_decoding_mb: Positive
     timeout_s: Positive
     max_models_mb: Positive
     top: Count
