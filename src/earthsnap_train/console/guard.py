@@ -1,5 +1,6 @@
 """What stands before every page: headers, hosts, sign-in, roles, and that a form came from our own page."""
 
+import asyncio
 import hmac
 from collections.abc import Mapping
 from urllib.parse import parse_qs, quote, urlsplit
@@ -16,6 +17,7 @@ from earthsnap_train.console.asked import Asked, Desk, Page, cookie_name
 
 MOST_BODY_BYTES = 64 * 1024
 MOST_FIELDS = 16
+BODY_TIMEOUT_S = 10.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -108,10 +110,14 @@ async def _form(request: Request) -> dict[str, str]:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         raise HTTPException(415, "A form is expected.")
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY_BYTES:
-            raise HTTPException(413, "That is too long.")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BODY_BYTES:
+                    raise HTTPException(413, "That is too long.")
+    except TimeoutError:
+        raise HTTPException(408, "That took too long to arrive.") from None
     try:
         fields = parse_qs(
             body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict",
