@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from earthsnap_train.errors import NotFoundError
+from earthsnap_train.evaluation.predictions import FamilyPredictions
 from earthsnap_train.pipeline.forget import Traces, find_traces, forget
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.release.load import verify
@@ -58,6 +59,10 @@ def test_what_was_made_of_it_is_gone_and_splits_stay(place: Path) -> None:
     before = store.head("plants-debug", "ingest")
     assert before is not None
     old = pq.read_table(store.path(before.key) / "manifest.parquet")
+    said = place / "registry/plants-debug/1/evaluation/predictions.parquet"
+    was_judged = len(FamilyPredictions.read(said))
+    for run in (place / "outputs").glob("*/*/summary.json"):
+        run.with_name("comparison.html").write_text("with its picture")
     traces = _traces(place, image_id)
     forget(traces, store)
 
@@ -75,6 +80,9 @@ def test_what_was_made_of_it_is_gone_and_splits_stay(place: Path) -> None:
     verify(release)
     assert not (release / "report").exists()
     assert not list((place / "outputs").glob("*/*/report.html"))
+    assert not list((place / "outputs").glob("*/*/comparison.html"))
+    assert image_id not in FamilyPredictions.read(said).image_id
+    assert len(FamilyPredictions.read(said)) == was_judged - 1
     assert store.forgotten.read_text().split() == [image_id]
 
 

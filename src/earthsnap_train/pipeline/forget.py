@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from earthsnap_train.data.manifest import (
@@ -29,6 +30,8 @@ from earthsnap_train.errors import NotFoundError
 from earthsnap_train.pipeline.resolve import key_of
 from earthsnap_train.pipeline.store import Artifact, Store, write_atomically
 from earthsnap_train.release.registry import Registry, Release
+
+PAGES = ("report.html", "qa.html", "comparison.html", "comparison.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +151,7 @@ def _strip_release(release: Release, image_id: str) -> None:
     """Its own copy of the picture goes, and the list of its files no longer has it: it can be opened as before."""
     answers = release.path / "golden" / "answers.json"
     shutil.rmtree(release.path / "report", ignore_errors=True)  # its galleries may show the photograph
+    _strip_predictions(release.path / "evaluation" / "predictions.parquet", image_id)
     listed = json.loads(answers.read_text())
     gone = {one["file"] for one in listed if image_id.startswith(Path(one["file"]).stem)}
     if not gone:
@@ -163,10 +167,20 @@ def _strip_release(release: Release, image_id: str) -> None:
     write_atomically(answers, kept)  # last, so that what was interrupted is found here and done again
 
 
+def _strip_predictions(path: Path, image_id: str) -> None:
+    """What the release said of the photograph; later comparisons do without it."""
+    if not path.is_file():
+        return
+    table = pq.read_table(path)
+    kept = table.filter(pc.field("image_id") != image_id)
+    if len(kept) < len(table):
+        incoming = path.with_name(f"{path.name}.tmp")
+        pq.write_table(kept, incoming, compression="zstd", version="2.6")
+        incoming.replace(path)
+
+
 def _reports(releases: set[str], outputs: Path) -> Iterator[Path]:
     """Pages of runs that ended in one of these releases."""
     for summary in outputs.glob("*/*/summary.json"):
         if json.loads(summary.read_text()).get("release", {}).get("name") in releases:
-            yield from (
-                page for page in (summary.with_name("report.html"), summary.with_name("qa.html")) if page.exists()
-            )
+            yield from (page for page in map(summary.with_name, PAGES) if page.exists())
