@@ -19,7 +19,7 @@ from earthsnap_train.release.deployments import Deployments, Rollout, Wanted
 from earthsnap_train.release.endpoint import Endpoint, Observed
 from earthsnap_train.release.golden import read_golden
 from earthsnap_train.release.registry import Registry
-from earthsnap_train.release.rollout import Action, Situation, Verdict, judge, next_action
+from earthsnap_train.release.rollout import PATIENCE, Action, Situation, Verdict, judge, next_action
 from earthsnap_train.release.stage_tests import Check, run_tests
 from earthsnap_train.spec.deployment import Deployment, EndpointName
 from launchers.probes import Probes
@@ -258,10 +258,13 @@ class _Driver:
             self._pause()
 
     def _probe(self, probes: Probes, seen: Observed, elapsed_s: float, bake_s: float) -> None:
-        """Once a second, and more often where users alone would not make it by the end."""
+        """Once a second, and more often where users alone would not make it by the end, or not settle a doubt after it."""
         assert seen.canary is not None
-        wanted = self.deployment.prod.canary.min_requests
-        due = wanted if bake_s == 0 else min(wanted, int(wanted * (elapsed_s + 1) / bake_s))
+        due = self.deployment.prod.canary.min_requests
+        if elapsed_s < bake_s:
+            due = min(due, int(due * (elapsed_s + 1) / bake_s))
+        elif seen.releases[seen.canary].requests >= due:
+            due *= PATIENCE
         probes.send(max(due - seen.releases[seen.canary].requests, int(elapsed_s) + 1 - probes.num, 0))
 
     def _go_live(self, rollout: Rollout) -> None:

@@ -62,7 +62,7 @@ class Follower:
         with self._lock:
             if self._live is not None:
                 self._live.update(Text(""))
-            self._said = float("-inf")
+            self._said = time.monotonic()
             self._console.print(words, soft_wrap=True)
 
     def watching(self, now: Watched) -> None:
@@ -71,7 +71,6 @@ class Follower:
             self._live.update(_table(now))
         elif time.monotonic() - self._said >= PLAIN_EVERY_S:
             self.line(_sentence(now))
-            self._said = time.monotonic()
 
 
 ROWS = (
@@ -91,6 +90,8 @@ def _table(now: Watched) -> Table:
         table.add_row(label, *(_figure(_side(figures, side), key) for side in ("canary", "champion")))
     canary = _side(figures, "canary")
     table.add_row("same answer", f"{canary.get('agreed', 0)} of {canary.get('compared', 0)}", "")
+    table.caption = "\n".join(f"watched on for {doubt}" for doubt in now.verdict.doubts)
+    table.caption_justify = "left"
     return table
 
 
@@ -100,7 +101,7 @@ def _sentence(now: Watched) -> str:
         f"step {now.step} of {now.num_steps}, {_left(now)}: {canary.get('requests', 0)} requests beside the champion's "
         f"{champion.get('requests', 0)}, errors {canary.get('errors', 0)} and {champion.get('errors', 0)}, p95 "
         f"{_figure(canary, 'p95_ms')} and {_figure(champion, 'p95_ms')}, same answer {canary.get('agreed', 0)} of "
-        f"{canary.get('compared', 0)}"
+        f"{canary.get('compared', 0)}" + "".join(f"; watched on for {doubt}" for doubt in now.verdict.doubts)
     )
 
 

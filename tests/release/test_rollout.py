@@ -142,6 +142,19 @@ def test_a_step_is_passed_only_while_all_is_loaded_but_a_breach_is_one_at_any_ti
     assert verdict(seen(served(errors=60), stable=None), 100.0).decision == "go on"
 
 
+def test_a_doubt_has_it_watched_on_until_it_is_settled_or_four_times_as_many_were_answered() -> None:
+    slow = Latency(p50=20, p95=70, p99=90)
+    doubtful = verdict(seen(served(requests=60, unsure=3, latency_ms=slow)), 100.0)
+    assert doubtful.decision == "go on"
+    assert doubtful.doubts == ("slow: a p95 of 70 ms in 60 requests, the champion's 40 ms; 1.5 times that is allowed",)
+    settled = served(requests=60, unsure=3, latency_ms=Latency(p50=20, p95=60, p99=90))
+    assert verdict(seen(settled), 100.0).decision == "passed"
+    assert verdict(seen(served(requests=199, latency_ms=slow)), 100.0).decision == "go on"
+    assert verdict(seen(served(requests=200, latency_ms=slow)), 100.0).decision == "passed"
+    for changes in ({"errors": 1}, {"unsure": 30}, {"compared": 40, "agreed": 30}):
+        assert verdict(seen(served(**{"requests": 60, "unsure": 3, **changes})), 100.0).doubts != (), changes
+
+
 def test_the_figures_of_a_verdict_are_both_sides_of_the_comparison() -> None:
     figures = verdict(seen(served()), 5.0).figures
     assert figures["share"] == 0.1

@@ -9,7 +9,7 @@ no more than 0.06 %, then, at 95 %). A canary whose every answer is an error wen
 that is ten times slower after 68, one that names other species after 21.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import erfc, log, sqrt
@@ -19,8 +19,11 @@ from earthsnap_train.errors import ConfigError
 from earthsnap_train.release.deployments import Rollout
 from earthsnap_train.release.endpoint import Latency, Observed, Served
 from earthsnap_train.release.evidence import at_least, at_most
+from earthsnap_train.release.ledger import Entry
 from earthsnap_train.release.registry import State
 from earthsnap_train.spec.deployment import Canary, Step
+
+PATIENCE = 4
 
 Do = Literal["serve", "begin", "test", "wait", "canary", "go live"]
 
@@ -82,22 +85,49 @@ def next_action(now: Situation) -> Action:
     return Action(do="canary", step=behind) if behind < now.num_steps else Action(do="go live")
 
 
+def due(
+    log: Sequence[Entry], approved: Collection[str], champion: str | None, under_way: Rollout | None, *, left_over: bool
+) -> str | None:
+    """The release of a family that should be driven without anybody asking, by the family's ``log``.
+
+    What a person promoted goes on; ``left_over``: so does what was killed half way. Else the newest approval that stands, and
+    that no rollout began after: each that begins has been chosen among all that were approved before it. So lines may be seen
+    late or again, and nothing happens twice.
+    """
+    if under_way is not None:
+        goes_on = under_way.phase == "promoted" or (left_over and under_way.phase != "waiting")
+        return under_way.release if goes_on else None
+    unseen: list[str] = []
+    for entry in log:
+        if entry.action == "staged":
+            unseen = []
+        elif entry.action == "approved":
+            unseen.append(entry.release)
+    newest = next((release for release in reversed(unseen) if release in approved), None)
+    return newest if newest != champion else None
+
+
 # ---- the canary
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """``reasons`` of a breach, in words and figures; ``figures`` of any, for the log and for whoever watches."""
+    """``reasons`` of a breach and ``doubts`` that keep a step from being passed, in words and figures.
+
+    ``figures``: of any verdict, for the log and for whoever looks on.
+    """
 
     decision: Literal["go on", "passed", "breach"]
     reasons: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     figures: Mapping[str, object] = field(default_factory=dict)
 
 
 def judge(seen: Observed, canary: Canary, *, elapsed_s: float, step: Step, wrong: str | None = None) -> Verdict:
     """``elapsed_s``: since the step's window opened; ``wrong``: a golden photograph to which the canary gave another answer.
 
-    A step is passed only while everything that is wanted of the endpoint is loaded.
+    A step is passed only while everything that is wanted of the endpoint is loaded. A figure that is over its limit, but not
+    surely so, has it watched on, up to ``PATIENCE`` times as many requests: by then what is gross is sure.
     """
     new = seen.releases.get(seen.canary) if seen.canary is not None else None
     old = seen.releases.get(seen.stable) if seen.stable is not None else None
@@ -111,60 +141,80 @@ def judge(seen: Observed, canary: Canary, *, elapsed_s: float, step: Step, wrong
         return Verdict(decision="breach", reasons=(wrong,), figures=figures)
     if new is None or old is None:
         return Verdict(decision="go on", figures=figures)
-    reasons = tuple(
-        reason
-        for reason in (
-            _errors(new, old, canary),
-            _slow(new, old, canary),
-            _unsure(new, old, canary),
-            _disagrees(new, canary),
-        )
-        if reason is not None
-    )
+    rules = (_errors(new, old, canary), _slow(new, old, canary), _unsure(new, old, canary), _disagrees(new, canary))
+    over = [one for one in rules if one is not None]
+    reasons = tuple(one.what for one in over if one.surely)
     if reasons:
         return Verdict(decision="breach", reasons=reasons, figures=figures)
-    passed = seen.ready and elapsed_s >= step.bake_s and new.requests >= canary.min_requests
-    return Verdict(decision="passed" if passed else "go on", figures=figures)
+    doubts = tuple(one.what for one in over)
+    enough = canary.min_requests * (PATIENCE if doubts else 1)
+    passed = seen.ready and elapsed_s >= step.bake_s and new.requests >= enough
+    return Verdict(decision="passed" if passed else "go on", doubts=doubts, figures=figures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Over:
+    """A figure beyond what is allowed. ``surely``: not by chance."""
+
+    what: str
+    surely: bool
+
+
+def _more(hits: int, number: int, beside: int, beside_number: int, margin: float) -> bool:
+    return number > 0 and beside_number > 0 and hits / number > beside / beside_number + margin
 
 
 def _surely_more(hits: int, number: int, beside: int, beside_number: int, margin: float) -> bool:
-    if number == 0 or beside_number == 0 or hits / number <= beside / beside_number + margin:
-        return False
     return at_least(hits, number) > at_most(beside, beside_number) + margin
 
 
-def _errors(new: Served, old: Served, canary: Canary) -> str | None:
-    if not _surely_more(new.errors, new.requests, old.errors, old.requests, canary.max_more_errors):
+def _errors(new: Served, old: Served, canary: Canary) -> _Over | None:
+    counted = (new.errors, new.requests, old.errors, old.requests, canary.max_more_errors)
+    if not _more(*counted):
         return None
-    return (
+    what = (
         f"errors: {_of(new.errors, new.requests)} requests, the champion's {_of(old.errors, old.requests)}; "
         f"{_percent(canary.max_more_errors)} more are allowed"
     )
+    return _Over(what=what, surely=_surely_more(*counted))
 
 
-def _unsure(new: Served, old: Served, canary: Canary) -> str | None:
+def _unsure(new: Served, old: Served, canary: Canary) -> _Over | None:
     answered, answered_old = new.requests - new.errors, old.requests - old.errors
-    if not _surely_more(new.unsure, answered, old.unsure, answered_old, canary.max_more_unsure):
+    counted = (new.unsure, answered, old.unsure, answered_old, canary.max_more_unsure)
+    if not _more(*counted):
         return None
-    return (
+    what = (
         f"unsure: {_of(new.unsure, answered)} answers, the champion's {_of(old.unsure, answered_old)}; "
         f"{_percent(canary.max_more_unsure)} more are allowed"
     )
+    return _Over(what=what, surely=_surely_more(*counted))
 
 
-def _slow(new: Served, old: Served, canary: Canary) -> str | None:
-    """Whether more of the canary's answers are over ``max_latency_ratio`` times the champion's p95 than of the champion's over
-    the p95 itself: then it is slower by more than that ratio, whatever shape their times have."""
-    if new.latency_ms is None or old.latency_ms is None or new.requests == 0 or old.requests == 0:
+def _slow(new: Served, old: Served, canary: Canary) -> _Over | None:
+    """Surely where more of the canary's answers are over ``max_latency_ratio`` times the champion's p95 than of the champion's
+    over that p95: then it is slower by more than that ratio, whatever shape their times have."""
+    if new.latency_ms is None or old.latency_ms is None:
         return None
     limit_ms = canary.max_latency_ratio * old.latency_ms.p95
-    slower = int(share_above(new.latency_ms, limit_ms) * new.requests)
-    if not _surely_more(slower, new.requests, -(-old.requests // 20), old.requests, 0.0):
+    if new.latency_ms.p95 <= limit_ms:
         return None
-    return (
+    slower = int(share_above(new.latency_ms, limit_ms) * new.requests)
+    what = (
         f"slow: a p95 of {new.latency_ms.p95:.0f} ms in {new.requests} requests, the champion's {old.latency_ms.p95:.0f} ms; "
         f"{canary.max_latency_ratio:g} times that is allowed"
     )
+    return _Over(what=what, surely=_surely_more(slower, new.requests, -(-old.requests // 20), old.requests, 0.0))
+
+
+def _disagrees(new: Served, canary: Canary) -> _Over | None:
+    if new.agreed >= canary.min_agreement * new.compared:
+        return None
+    what = (
+        f"agreement: the champion's answer to {_of(new.agreed, new.compared)} photographs that both saw; "
+        f"{_percent(canary.min_agreement)} is asked for"
+    )
+    return _Over(what=what, surely=at_least(new.compared - new.agreed, new.compared) > 1 - canary.min_agreement)
 
 
 def share_above(latency_ms: Latency, limit_ms: float) -> float:
@@ -179,16 +229,6 @@ def share_above(latency_ms: Latency, limit_ms: float) -> float:
             score += (score_above - score) * log(limit_ms / low) / log(high / low) if low > 0 else 0.0
             return 0.5 * erfc(score / sqrt(2))
     raise AssertionError(latency_ms)
-
-
-def _disagrees(new: Served, canary: Canary) -> str | None:
-    other = new.compared - new.agreed
-    if at_least(other, new.compared) <= 1 - canary.min_agreement:
-        return None
-    return (
-        f"agreement: the champion's answer to {_of(new.agreed, new.compared)} photographs that both saw; "
-        f"{_percent(canary.min_agreement)} is asked for"
-    )
 
 
 def _figures(side: Served) -> dict[str, object]:

@@ -7,6 +7,7 @@ from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.standing import aftermath, family_of
 from earthsnap_train.spec.job import Reject
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, say
 
 
@@ -16,6 +17,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     registry = Registry(Path(spec.paths.registry))
     before = family_of(registry, job.release).standing(job.release)
     changed = registry.reject(job.release, why=job.why, origin=ORIGIN)
+    tell(spec)
     after = family_of(registry, job.release)
     production = aftermath(before, after)
     if spec.json_output:

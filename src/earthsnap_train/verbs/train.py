@@ -21,6 +21,7 @@ from earthsnap_train.pipeline.store import Store
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking import TrackedRun, tracker
+from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import console as console_for_people
 from launchers.progress import Follower
 
@@ -49,6 +50,7 @@ def run(spec: RunSpec) -> tuple[int, float]:
 
     finished = run_plan(spec, folder, launch, store, Registry(Path(spec.paths.registry)))
     _track(spec, finished, console)
+    tell(spec)
     if spec.json_output:
         print(json.dumps(finished.summary | {"folder": str(folder)}, indent=1))  # noqa: T201
     else:

@@ -1,0 +1,62 @@
+"""What the verbs that drive a rollout share: how they show it, and how they end."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+from earthsnap_train.release.endpoint import Endpoint
+from earthsnap_train.release.registry import Registry
+from earthsnap_train.spec.deployment import EndpointName
+from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.telling import tell
+from earthsnap_train.verbs.terminal import ORIGIN, console, say
+from launchers.endpoint import LocalEndpoint
+from launchers.rollout import Arrived, roll_out
+from launchers.rollout_progress import Follower
+
+
+def endpoints(spec: RunSpec, family: str) -> dict[EndpointName, Endpoint]:
+    return {"stage": LocalEndpoint(spec, family, "stage"), "prod": LocalEndpoint(spec, family, "prod")}
+
+
+def drive(spec: RunSpec, release: str) -> Arrived:
+    """As far as it goes by itself, shown on the terminal; messages are sent however it ends."""
+    interrupt_on_sigterm()
+    registry = Registry(Path(spec.paths.registry))
+    with Follower(console(stderr=spec.json_output)) as follower:
+        try:
+            return roll_out(
+                release,
+                registry,
+                spec.deployment,
+                endpoints(spec, registry.get(release).family),
+                follower,
+                origin=ORIGIN,
+                stop=threading.Event(),
+            )
+        finally:
+            tell(spec)
+
+
+def conclude(spec: RunSpec, arrived: Arrived) -> None:
+    if spec.json_output:
+        print(json.dumps({"release": arrived.release, "at": arrived.at, "url": arrived.url}, indent=1))  # noqa: T201
+    elif arrived.at == "live":
+        say({"live": f"{arrived.release}{'' if arrived.now else ', as it was already'}", "at": arrived.url})
+    else:
+        say(
+            {
+                "waits": f"{arrived.release} passed its tests and waits for a person",
+                "try it": f"{arrived.url}/",
+                "next": f"earthsnap promote release={arrived.release}",
+            }
+        )
+
+
+def interrupt_on_sigterm() -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

@@ -1,0 +1,40 @@
+"""``watch``: starts the rollout of what is approved, and sends messages, until it is told to end."""
+
+import threading
+from pathlib import Path
+
+from earthsnap_train.release.messages import messengers
+from earthsnap_train.release.registry import Registry
+from earthsnap_train.spec.job import Watch
+from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.driving import endpoints, interrupt_on_sigterm
+from earthsnap_train.verbs.terminal import console as console_for_people
+from launchers.rollout import roll_out
+from launchers.rollout_progress import Follower
+from launchers.watch import watch
+
+
+def run(spec: RunSpec) -> tuple[int, None]:
+    job = spec.job
+    assert isinstance(job, Watch)
+    interrupt_on_sigterm()
+    registry = Registry(Path(spec.paths.registry))
+    console = console_for_people(stderr=spec.json_output)
+    watcher = Follower(console, family="watch")
+
+    def drive(release: str, stop: threading.Event) -> None:
+        family = registry.get(release).family
+        follower = Follower(console, family=family)
+        arrived = roll_out(
+            release, registry, spec.deployment, endpoints(spec, family), follower, origin="watch", stop=stop
+        )
+        follower.line(
+            f"{release} is live at {arrived.url}"
+            if arrived.at == "live"
+            else f"{release} waits for a person: try it at {arrived.url}/, then earthsnap promote release={release}"
+        )
+
+    if not job.once:
+        watcher.line(f"looks for approvals in {registry.root}")
+    watch(registry, drive, messengers(spec.deployment.messages, watcher.line), watcher.line, once=job.once)
+    return 0, None
