@@ -1,14 +1,16 @@
 """Whose turn it is, how latencies are kept, and the command that starts an endpoint."""
 
+import asyncio
 import math
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from earthsnap_train.serving.front_command import address, endpoint_command
 from earthsnap_train.serving.front_figures import Latencies
-from earthsnap_train.serving.front_http import Answer
+from earthsnap_train.serving.front_http import Answer, Question, Refused, Room, read_question
 from earthsnap_train.serving.front_turns import GOLDEN, ROOT_OF_TWO, Turns
 from tests.conftest import declare
 
@@ -98,3 +100,50 @@ def test_the_command_of_an_endpoint_says_again_what_was_declared(tmp_path: Path,
 )
 def test_an_endpoint_on_every_interface_is_reached_at_this_machine_s_own(host: str, url: str) -> None:
     assert address(host, 80) == url
+
+
+# ---- bodies
+
+
+def reading(parts: list[bytes], room: Room, *, max_bytes: int = 100, goes_away: bool = False) -> Question | None:
+    """Reads a request whose body comes in these parts."""
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    messages[-1]["more_body"] = goes_away
+
+    async def receive() -> Any:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    scope = {"method": "POST", "raw_path": b"/invocations", "query_string": b"", "headers": [
+        (b"X-Earthsnap-Shadow".lower(), b"1"), (b"x-earthsnap-release", b"plants-2"), (b"accept", b"a"), (b"accept", b"b"),
+    ]}  # fmt: skip
+    return asyncio.run(read_question(scope, receive, max_bytes=max_bytes, within_s=5, room=room))
+
+
+def test_a_question_is_read_whole_and_takes_its_room() -> None:
+    room = Room(left_bytes=10)
+    question = reading([b"ab", b"", b"cd"], room)
+    assert question is not None
+    assert (question.body, question.pinned, question.target) == (b"abcd", "plants-2", "/invocations")
+    assert room.left_bytes == 6
+
+
+def test_what_only_the_endpoint_may_say_to_a_server_is_not_passed_on() -> None:
+    question = reading([b"ab"], Room(left_bytes=10))
+    assert question is not None
+    assert dict(question.headers) == {"accept": "a, b"}
+    assert question.unseen.headers["X-Earthsnap-Shadow"] == "1"
+
+
+@pytest.mark.parametrize(("max_bytes", "status"), [(100, 429), (5, 413)])
+def test_a_body_without_room_is_refused_and_leaves_none_taken(max_bytes: int, status: int) -> None:
+    room = Room(left_bytes=8)
+    with pytest.raises(Refused) as refused:
+        reading([b"12345", b"67890", b"more"], room, max_bytes=max_bytes)
+    assert refused.value.answer.status == status
+    assert room.left_bytes == 8
+
+
+def test_a_client_that_goes_away_leaves_no_room_taken() -> None:
+    room = Room(left_bytes=8)
+    assert reading([b"123"], room, goes_away=True) is None
+    assert room.left_bytes == 8

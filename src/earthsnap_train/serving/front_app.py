@@ -1,14 +1,12 @@
 """The ASGI application of an endpoint: every request goes to stable or canary, some unseen to the other as well."""
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import ValidationError
 
 from earthsnap_train.release.deployments import Wanted
 from earthsnap_train.serving.front_figures import Figures, Metrics
@@ -18,6 +16,7 @@ from earthsnap_train.serving.front_http import (
     Question,
     Receive,
     Refused,
+    Room,
     Scope,
     Send,
     problem,
@@ -31,10 +30,12 @@ from earthsnap_train.serving.front_turns import GOLDEN, ROOT_OF_TWO, Turns
 from earthsnap_train.spec.deployment import EndpointName
 from earthsnap_train.spec.serving import Serving
 
+OWN = ("/ping", "/v1/endpoint", "/metrics")  # what the endpoint answers itself
+
 LOOK_EVERY_S = 0.1
 MAX_SHADOWS = 4  # under way at once; more are dropped
 MAX_LOST = 2  # servers that end while they are asked the same: a photograph that ends them all must not
-MAX_BUFFERED_BYTES = 512_000_000
+MAX_BODIES_BYTES = 512_000_000  # of all requests that are under way
 NOTICE_S = 0.05  # until the end of a server is noticed
 OVER_S = 1.0  # a server's own answer that time is up comes first
 # A canary has four times as long as stable took for nearly all, within these bounds.
@@ -70,7 +71,7 @@ class Front:
         self._canary_turns, self._shadow_turns = Turns(GOLDEN), Turns(ROOT_OF_TWO)
         self._canary_patience_s = 0.0
         self._complaint = ""
-        self._num_buffered_bytes = 0
+        self._room = Room(left_bytes=MAX_BODIES_BYTES)
         # Those who waited for a restart come a few at a time, or the server would refuse most of them.
         self._after_restart = asyncio.Semaphore(max(1, serving.max_waiting // 2))
 
@@ -109,8 +110,8 @@ class Front:
         try:
             self._servers.want(await asyncio.to_thread(self._wanted))
             self._complaint = ""
-        except (sqlite3.Error, OSError, ValidationError) as error:  # what was wanted last goes on
-            if self._complaint != (complaint := f"the registry cannot be read: {error}"):
+        except Exception as error:  # whatever it is: what was wanted last goes on
+            if self._complaint != (complaint := f"cannot do what is wanted: {error!r}"):
                 self._complaint = complaint
                 say(self.endpoint, complaint)
         self._canary_patience_s = self._patience_s()
@@ -128,22 +129,21 @@ class Front:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
         try:
-            if self._num_buffered_bytes > MAX_BUFFERED_BYTES:
-                raise Refused(problem(429, "too_many_waiting", "too much is waiting here", retry_after_s=1))
-            question = await read_question(scope, receive, max_bytes=self._max_bytes, within_s=self._limits.timeout_s)
+            question = await read_question(
+                scope, receive, max_bytes=self._max_bytes, within_s=self._limits.timeout_s, room=self._room
+            )
         except Refused as refused:
             await send_refusal(receive, send, refused.answer)
             return
         if question is None:
             return
-        if method in ("GET", "HEAD") and question.pinned is None and path in ("/ping", "/v1/endpoint", "/metrics"):
-            await send_answer(send, self._own(path))
-            return
-        self._num_buffered_bytes += len(question.body)
         try:
-            answer = await self._answer(question)
+            if method in ("GET", "HEAD") and question.pinned is None and path in OWN:
+                answer = self._own(path)
+            else:
+                answer = await self._answer(question)
         finally:
-            self._num_buffered_bytes -= len(question.body)
+            self._room.left_bytes += len(question.body)
         await send_answer(send, answer)
 
     def _own(self, path: str) -> Answer:
@@ -230,9 +230,7 @@ class Front:
                 self._ask_unseen(self._servers.ready(self._servers.stable), question, answer)
         return answer
 
-    def _count(
-        self, server: Server, figures: Figures, answer: Answer, *, is_error: bool, how: str = "user"
-    ) -> None:  # fmt: skip
+    def _count(self, server: Server, figures: Figures, answer: Answer, *, is_error: bool, how: str = "user") -> None:
         figures.count(answer, is_error=is_error)
         self._metrics.count(server.release, answer, how)
 

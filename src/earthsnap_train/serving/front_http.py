@@ -22,7 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 _OF_THE_CONNECTION = frozenset(
     {
         "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
-        "upgrade", "expect", "host", "content-length", "date", "server", RELEASE_HEADER.lower(),
+        "upgrade", "expect", "host", "content-length", "date", "server", RELEASE_HEADER.lower(), SHADOW_HEADER.lower(),
     }
 )  # fmt: skip
 
@@ -103,6 +103,13 @@ class Answer:
             return None
 
 
+@dataclass(kw_only=True)
+class Room:
+    """For the bodies of all requests at once; whoever takes some gives it back."""
+
+    left_bytes: int
+
+
 class Refused(Exception):
     """The request is answered by the endpoint itself, before any server saw it."""
 
@@ -119,8 +126,13 @@ def problem(status: int, code: str, message: str, *, retry_after_s: int | None =
     return Answer(status=status, headers=headers, body=json.dumps(said).encode(), seconds=seconds)
 
 
-async def read_question(scope: Scope, receive: Receive, *, max_bytes: int, within_s: float) -> Question | None:
-    """None where the client went away. Raises Refused where the body is too large or too slow."""
+async def read_question(
+    scope: Scope, receive: Receive, *, max_bytes: int, within_s: float, room: Room
+) -> Question | None:
+    """None where the client went away. Raises Refused where the body is too large or too slow, or there is no room for it.
+
+    A body that was read has taken its room.
+    """
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key = name.decode("latin-1")
@@ -128,8 +140,19 @@ async def read_question(scope: Scope, receive: Receive, *, max_bytes: int, withi
     declared = headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > max_bytes:
         raise Refused(_too_large(max_bytes))
-    body = await _body(receive, max_bytes=max_bytes, within_s=within_s)
-    if body is None:
+    parts: list[bytes] = []
+    try:
+        async with asyncio.timeout(within_s):
+            whole = await _receive_all(receive, parts, max_bytes, room)
+    except TimeoutError:
+        _give_back(room, parts)
+        slow = problem(408, "body_too_slow", f"the body did not arrive within {within_s:g} s")
+        raise Refused(slow) from None
+    except BaseException:
+        _give_back(room, parts)
+        raise
+    if not whole:
+        _give_back(room, parts)
         return None
     query = scope["query_string"].decode("latin-1")
     path = scope["raw_path"].decode("latin-1")
@@ -137,30 +160,30 @@ async def read_question(scope: Scope, receive: Receive, *, max_bytes: int, withi
         method=scope["method"],
         target=f"{path}?{query}" if query else path,
         headers={name: value for name, value in headers.items() if name not in _OF_THE_CONNECTION},
-        body=body,
+        body=parts[0] if len(parts) == 1 else b"".join(parts),
         pinned=headers.get(RELEASE_HEADER.lower()),
     )
 
 
-async def _body(receive: Receive, *, max_bytes: int, within_s: float) -> bytes | None:
-    parts: list[bytes] = []
+async def _receive_all(receive: Receive, parts: list[bytes], max_bytes: int, room: Room) -> bool:
+    """False where the client went away. Each part has taken its room."""
     num_bytes = 0
-    try:
-        async with asyncio.timeout(within_s):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                part = message.get("body", b"")
-                num_bytes += len(part)
-                if num_bytes > max_bytes:
-                    raise Refused(_too_large(max_bytes))
-                parts.append(part)
-                if not message.get("more_body", False):
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
-    except TimeoutError:
-        slow = problem(408, "body_too_slow", f"the body did not arrive within {within_s:g} s")
-        raise Refused(slow) from None
+    while (message := await receive())["type"] != "http.disconnect":
+        part = message.get("body", b"")
+        parts.append(part)
+        num_bytes += len(part)
+        room.left_bytes -= len(part)
+        if num_bytes > max_bytes:
+            raise Refused(_too_large(max_bytes))
+        if room.left_bytes < 0:
+            raise Refused(problem(429, "too_many_waiting", "too many photographs are waiting here", retry_after_s=1))
+        if not message.get("more_body", False):
+            return True
+    return False
+
+
+def _give_back(room: Room, parts: Iterable[bytes]) -> None:
+    room.left_bytes += sum(map(len, parts))
 
 
 def _too_large(max_bytes: int) -> Answer:
