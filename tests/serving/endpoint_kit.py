@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
 import sys
 import time
@@ -196,3 +197,5 @@ def running_endpoint(kit: EndpointKit) -> Iterator[EndpointKit]:
                 process.kill()
         while kit.servers() or kit.place.is_held():
             time.sleep(0.01)
+        for traces in kit.place.folder.glob("*.pid"):
+            shutil.rmtree(json.loads(traces.read_bytes())["sockets"], ignore_errors=True)
