@@ -13,7 +13,7 @@ from earthsnap_train.errors import NotFoundError, did_you_mean
 from earthsnap_train.release.ledger import Ledger, record
 
 Role = Literal["viewer", "approver"]
-ORIGIN = "user"
+ORIGIN = "command line"
 
 
 class User(BaseModel):

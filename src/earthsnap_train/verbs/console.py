@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
         )
         people.print("         they sign in by token: earthsnap user login=anna role=approver", markup=False)
     people.print("         Ctrl-C ends it, and signs everybody out", markup=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):  # the server ends as it should, and then raises it again
         make_server(desk).run(sockets=[listening])
     return 0, None
