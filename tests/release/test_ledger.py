@@ -99,9 +99,13 @@ def test_not_even_raw_sql_changes_what_was_logged(ledger: Ledger, statement: str
 def test_what_is_raised_inside_a_transaction_undoes_all_of_it(ledger: Ledger) -> None:
     say(ledger)
 
-    with pytest.raises(KeyboardInterrupt), ledger.writing() as connection:
-        record(connection, "live", "plants-1", origin="test")
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with ledger.writing() as connection:
+            record(connection, "live", "plants-1", origin="test")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
 
     assert [entry.action for entry in ledger.history()] == ["approved"]
 

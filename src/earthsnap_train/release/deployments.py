@@ -245,7 +245,8 @@ class Deployments:
                 _end(connection, under_way.id, "failed", beside)
                 record(connection, "failed", under_way.release, why=beside, who=who, origin=origin)
         else:
-            _let_go_of_rejected_standby(connection, family)
+            if under_way is None:  # it may stand by
+                _leave_to_the_champion(connection, family)
             return None
         _leave_to_the_champion(connection, family)
         record(connection, "rolled back", name, why=why, who=who, origin=origin, figures=figures)
@@ -300,28 +301,17 @@ def _assert_goes_on(connection: sqlite3.Connection, rollout: Rollout) -> None:
 
 
 def _leave_to_the_champion(connection: sqlite3.Connection, family: str) -> None:
-    """Production serves the champion, and no other release answers; with no champion nothing is wanted of it."""
+    """Production serves the champion alone, with no other standing by than a rollback would bring; with none it rests."""
     row = connection.execute(_WANTED, [family, "prod"]).fetchone()
     before = None if row is None else _wish(row)
-    champion = _champion(connection, family)
-    if champion is None:
-        wish = None
-    else:
-        name = f"{family}-{champion}"
-        standby = before.standby if before is not None and before.standby != name else None
-        wish = Wanted(stable=name, standby=standby, revision=0 if before is None else before.revision)
+    champion, back = _champion(connection, family), connection.execute(_BACK, [family]).fetchone()
+    wish = None
+    if champion is not None:
+        would_come_back = None if back is None else f"{family}-{back[0]}"
+        kept = would_come_back if before is not None and before.standby == would_come_back else None
+        wish = Wanted(stable=f"{family}-{champion}", standby=kept, revision=0 if before is None else before.revision)
     if wish != before:
         _want(connection, family, "prod", wish)
-
-
-def _let_go_of_rejected_standby(connection: sqlite3.Connection, family: str) -> None:
-    """A canary's figures are those of its wish's revision, which this leaves as it is."""
-    connection.execute(
-        "UPDATE endpoints SET wanted = json_set(wanted, '$.standby', NULL) "
-        "FROM releases WHERE endpoints.family = ? AND releases.family = endpoints.family AND state = 'Rejected' "
-        "AND json_extract(wanted, '$.standby') = releases.family || '-' || number",
-        [family],
-    )
 
 
 def _want(connection: sqlite3.Connection, family: str, endpoint: str, wish: Wanted | None) -> None:
