@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from earthsnap_train.errors import ConfigError
-from earthsnap_train.evaluation.gates import check_names, judge
+from earthsnap_train.evaluation.gates import champion_metric_names, check_names, judge
 from earthsnap_train.spec.evaluation import Evaluation, Gate
 
 SUMMARY = {"family": {"top1": 0.91, "ece": 0.04}, "nodes": {"child/rosales": {"top1": 0.8}}, "release": "plants-3"}
@@ -56,6 +56,17 @@ def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
     message = str(caught.value)
     assert "evaluation.gates.family.topl: there is no metric 'family.topl' in this run" in message
     assert "Did you mean 'family.top1'?" in message
+
+
+def test_gates_beside_the_champion_are_told_from_those_of_the_family_itself() -> None:
+    evaluation = Evaluation.model_validate(
+        {"flat": "off", "gates": {"family": {"top1": {"min": 0.9}}, "champion": {"top1_high": {"min": -0.01}}}}
+    )
+    assert evaluation.own_gates.keys() == {"family.top1"}
+    assert evaluation.champion_gates.keys() == {"champion.top1_high"}
+    check_names(evaluation.champion_gates, champion_metric_names())
+    with pytest.raises(ConfigError, match=r"Did you mean 'champion\.worst_species'"):
+        check_names({"champion.worst_specie": Gate(min=0.0)}, champion_metric_names())
 
 
 def test_names_can_be_checked_before_anything_is_measured() -> None:

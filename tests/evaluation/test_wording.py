@@ -1,7 +1,7 @@
 import pytest
 
 from earthsnap_train.evaluation.gates import judge
-from earthsnap_train.evaluation.wording import gate_words, of_hundred, shade, short_time
+from earthsnap_train.evaluation.wording import gate_words, of_hundred, points, shade, short_time
 from earthsnap_train.spec.evaluation import Gate
 
 
@@ -25,6 +25,11 @@ def test_times_are_written_for_people(seconds: float, text: str) -> None:
     assert short_time(seconds) == text
 
 
+@pytest.mark.parametrize(("value", "text"), [(0.0312, "+3.1"), (-0.2, "−20.0"), (-0.0001, "0.0"), (0.0, "0.0")])
+def test_a_difference_has_a_sign_where_there_is_one(value: float, text: str) -> None:
+    assert points(value) == text
+
+
 @pytest.mark.parametrize(
     ("metric", "gate", "words"),
     [
@@ -33,6 +38,12 @@ def test_times_are_written_for_people(seconds: float, text: str) -> None:
         ("family.top1_low", Gate(min=0.9), ("named right, lower bound", "91.0%", "at least 90.0%")),
         ("family.minus_flat", Gate(min=-0.01), ("beside the flat network", "+91.0", "at least −1.0 points")),
         ("nodes.child/rosales.ece", Gate(max=0.1), ("child/rosales: off in its certainty", "91.0%", "at most 10.0%")),
+        (
+            "champion.top1_high",
+            Gate(min=-0.01),
+            ("named right, upper bound, beside the champion", "+91.0", "at least −1.0 points"),
+        ),
+        ("champion.size_ratio", Gate(max=2), ("size_ratio, beside the champion", "0.91", "at most 2")),
         ("family.latency_ms", Gate(max=30), ("latency_ms", "0.91", "at most 30")),
     ],
 )

@@ -10,15 +10,23 @@ from typing import TYPE_CHECKING
 from earthsnap_train.evaluation.compare_entry import Entry
 from earthsnap_train.evaluation.compare_figures import Comparison, Judged, Regrouped, Renamed
 from earthsnap_train.evaluation.compare_pairs import judge_pairs
-from earthsnap_train.evaluation.compare_words import as_text as as_text
-from earthsnap_train.evaluation.compare_words import one_line as one_line
-from earthsnap_train.evaluation.compare_words import basis, changes, figure_rows, span, worse_and_better
+from earthsnap_train.evaluation.compare_words import (
+    as_text,
+    basis,
+    changes,
+    figure_rows,
+    one_line,
+    span,
+    worse_and_better,
+)
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.pictures import Album, ReadPhoto
 from earthsnap_train.evaluation.report import environment
 
 if TYPE_CHECKING:
     from earthsnap_train.release.registry import Release
+
+__all__ = ["as_text", "compare", "compare_releases", "one_line", "render_comparison"]
 
 BUDGET_BYTES = 1_000_000
 

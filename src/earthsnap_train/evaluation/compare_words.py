@@ -90,7 +90,7 @@ def figure_rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
     costs = (
         ("size", old.size_bytes, new.size_bytes, lambda num_bytes: f"{num_bytes / 1e6:.1f} MB"),
         ("multiply-adds", old.multiply_adds, new.multiply_adds, big),
-        ("time for one", old.latency_ms, new.latency_ms, lambda ms: f"{ms:.1f} ms"),
+        ("time for a photograph", old.latency_ms, new.latency_ms, lambda ms: f"{ms:.1f} ms"),
     )
     rows += [(words, write(was), write(now), _ratio(now, was)) for words, was, now, write in costs if was and now]
     return rows
