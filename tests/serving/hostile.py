@@ -338,7 +338,7 @@ def others() -> Iterator[Hostile]:
     svg = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:x="http://www.w3.org/1999/xlink"><image x:href="file:///etc/passwd"/></svg>'
     texts = {
         "svg": svg.encode(),
-        "svg-entities": b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]><svg>&b;</svg>',
+        "svg-entities": b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]><svg>&b;</svg>',
         "html": b"<!doctype html><html><body>404</body></html>",
         "text": b"rosa canina",
         "url": b"http://169.254.169.254/latest/meta-data/",
@@ -452,8 +452,9 @@ def requests() -> Iterator[Hostile]:
     for name, body in raw.items():
         yield Hostile(name=f"request/json-{name}", body=body, content_type="application/json")
     types = (
-        "text/plain", "text/html", "image/gif", "image/tiff", "image/svg+xml", "image/bmp", "image/*", "*/*", "multipart/form-data",
-        "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "application/xml", "application/pdf", "video/mp4",
+        "text/plain", "text/html", "image/gif", "image/tiff", "image/svg+xml", "image/bmp", "image/*", "*/*",
+        "multipart/form-data", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "application/xml",
+        "application/pdf", "video/mp4",
         "application/json5", "application/jsonx", "image/jpegg", "; charset=utf-8", "image", "/", "a" * 4_000,
     )  # fmt: skip
     for content_type in types:

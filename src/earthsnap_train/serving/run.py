@@ -26,7 +26,7 @@ def run(service: Service, listening: socket.socket, *, ready: Callable[[], None]
     sys.setswitchinterval(_SWITCH_S)
     config = uvicorn.Config(
         create_app(service),
-        http=Protocol,
+        http=Protocol.within(service.settings.timeout_s),
         loop="uvloop",
         ws="none",
         proxy_headers=False,
