@@ -44,6 +44,10 @@ def test_those_who_start_it_at_once_start_it_once(kit: EndpointKit) -> None:
     assert kit.pid == first
     kit.until(lambda seen: seen.ready)
     assert len(kit.servers()) == 1
+    assert kit.log.count("runs already, as process") == kit.log.count("error: ")
+    kit.local.stop()
+    time.sleep(1)
+    assert not kit.place.is_held()  # none of the slower ones took its place
 
 
 def test_it_is_started_anew_while_the_one_before_still_answers_its_last_request(kit: EndpointKit) -> None:

@@ -15,7 +15,7 @@ from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.spec.deployment import EndpointName
 
 # Whoever asks whether an endpoint runs holds its lock for a moment.
-LOCK_TIMEOUT_S = 2.0
+LOCK_TIMEOUT_S = 0.3
 
 
 class Running(BaseModel):
