@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from earthsnap_train.release.bundle_files import release_digest
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.serving.front_place import Place
-from tests.conftest import Said
+from tests.conftest import Said, environment, program
 from tests.serving.endpoint_kit import free_port, load
 
 QUICK = (
@@ -42,6 +43,12 @@ class Typed:
     def __call__(self, *arguments: str) -> Said:
         return self._earthsnap(*arguments, *self.ports, *QUICK, "tracking=none")
 
+    def in_a_process(self, *arguments: str) -> Said:
+        done = subprocess.run(
+            program(*arguments, *self.ports, *QUICK, "tracking=none"), capture_output=True, text=True, check=False
+        )
+        return Said(code=done.returncode, out=done.stdout, err=done.stderr)
+
     def processes(self) -> list[psutil.Process]:
         found = []
         for name in ("stage", "prod"):
@@ -56,7 +63,10 @@ class Typed:
 
 
 @pytest.fixture
-def typed(tmp_path: Path, tiny: Callable[..., Any], earthsnap: Callable[..., Said]) -> Iterator[Typed]:
+def typed(
+    tmp_path: Path, tiny: Callable[..., Any], earthsnap: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Typed]:
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])  # the endpoints are processes of their own
     typed = Typed(tmp_path, tiny, earthsnap)
     yield typed
     left = [one for process in typed.processes() for one in (*process.children(recursive=True), process)]
@@ -79,7 +89,7 @@ def test_from_approval_to_live_and_back(typed: Typed, tmp_path: Path) -> None:
     messages = f"deployment.messages.file={tmp_path / 'messages.jsonl'}"
     traffic = load(
         typed.prod, rate_per_s=20, body=photograph,
-        during=lambda: told.append(typed("rollout", "release=tiny-2", messages, "--json")),
+        during=lambda: told.append(typed.in_a_process("rollout", "release=tiny-2", messages, "--json")),
         **{"Content-Type": "application/octet-stream"},
     )  # fmt: skip
     assert told[0].code == 0, told[0].err + told[0].out
