@@ -3,17 +3,21 @@
 import hashlib
 import json
 import random
+import re
 import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from earthsnap_train.errors import NotFoundError
+from earthsnap_train.errors import ConfigError, IntegrityError, NotFoundError
 from earthsnap_train.release.registry import Registry, Release
 from tests.conftest import environment
+from tests.release.bundles import register
 
 MANY = """
 import sys, time
@@ -193,3 +197,153 @@ def _assert_whole(release: Release) -> None:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# ---- decisions
+
+
+def actions(registry: Registry) -> list[str]:
+    return [entry.action for entry in registry.ledger.history()]
+
+
+def test_approving_twice_changes_nothing_and_is_not_logged_twice(registry: Registry) -> None:
+    register(registry, 0)
+
+    assert registry.approve("plants-1", why="looks good", origin="test", who="anna")
+    assert not registry.approve("plants-1", why="me too", origin="test", who="ben")
+
+    assert registry.get("plants-1").state == "Approved"
+    assert actions(registry) == ["registered", "approved"]
+    assert re.fullmatch(r" by anna on \d{4}-\d\d-\d\d \d\d:\d\d: looks good", registry.by_whom("plants-1"))
+
+
+def test_a_rejection_is_overruled_only_by_who_says_so(registry: Registry) -> None:
+    register(registry, 0, "too bad")
+    register(registry, 1)
+    registry.reject("plants-2", why="wrong names", origin="test", who="anna")
+
+    for name, whose in (("plants-1", "its gates"), ("plants-2", "anna")):
+        with pytest.raises(
+            ConfigError, match=rf"{name} was rejected by {whose} on .*: (too bad|wrong names)\n.*anyway=true"
+        ):
+            registry.approve(name, why="", origin="test")
+        assert registry.get(name).state == "Rejected"
+        assert registry.approve(name, why="I know better", origin="test", anyway=True)
+        assert registry.get(name).state == "Approved"
+
+    assert [e.figures for e in registry.ledger.history() if e.action == "approved"] == [{"overruled": True}] * 2
+
+
+@pytest.mark.parametrize("anyway", [False, True])
+@pytest.mark.parametrize("broken", ["nodes/flat.onnx", "family.json", "taxonomy.parquet", "release.json", "digest"])
+def test_a_release_that_is_not_what_was_registered_is_never_approved(
+    registry: Registry, broken: str, anyway: bool
+) -> None:
+    release = register(registry, 0)
+    if broken == "digest":
+        with registry.ledger.writing() as connection:
+            connection.execute("UPDATE releases SET digest = 'another'")
+    else:
+        (release.path / broken).write_bytes(b"broken")
+
+    with pytest.raises(IntegrityError, match="is not what was registered"):
+        registry.approve("plants-1", why="", origin="test", anyway=anyway)
+
+    assert registry.get("plants-1").state == "PendingApproval"
+    assert actions(registry) == ["registered"]
+
+
+def test_rejecting_twice_changes_nothing(registry: Registry) -> None:
+    register(registry, 0)
+    assert registry.reject("plants-1", why="wrong names", origin="test", who="anna")
+    assert not registry.reject("plants-1", why="me too", origin="test", who="ben")
+    assert actions(registry) == ["registered", "rejected"]
+
+
+@pytest.mark.parametrize("wanted", ["Approved", "Rejected"])
+def test_a_decision_on_what_changed_since_one_looked_is_refused(registry: Registry, wanted: str) -> None:
+    register(registry, 0)
+    registry.approve("plants-1", why="looks good", origin="test", who="anna")
+    if wanted == "Approved":
+        registry.reject("plants-1", why="wrong names", origin="test", who="ben")
+        decide, by, before = partial(registry.approve, anyway=True), "Rejected by ben", "Rejected"
+    else:
+        decide, by, before = registry.reject, "Approved by anna", "Approved"
+
+    with pytest.raises(ConfigError, match=f"is no longer PendingApproval, as when you looked: {by}"):
+        decide("plants-1", why="", origin="test", seen="PendingApproval")
+
+    assert registry.get("plants-1").state == before
+    assert decide("plants-1", why="so be it", origin="test", seen=before)
+    assert registry.get("plants-1").state == wanted
+
+
+def test_who_wants_what_another_did_meanwhile_has_it(registry: Registry) -> None:
+    register(registry, 0)
+    registry.approve("plants-1", why="", origin="test")
+    assert not registry.approve("plants-1", why="", origin="test", seen="PendingApproval")
+
+
+def test_a_release_that_waits_was_decided_by_nobody(registry: Registry) -> None:
+    register(registry, 0)
+    assert (registry.decision("plants-1"), registry.by_whom("plants-1")) == (None, "")
+
+
+DECIDE = """
+import random, sys, time
+from pathlib import Path
+from earthsnap_train.errors import ConfigError
+from earthsnap_train.release.registry import Registry
+from tests.release.bundles import register
+root, start, who = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+registry, chance = Registry(root), random.Random(who)
+print("ready", flush=True)
+while not start.exists():
+    time.sleep(0.001)
+for number in range(25):
+    name = f"plants-{chance.randint(1, 2)}"
+    match chance.randrange(3):
+        case 0:
+            changed = registry.approve(name, why=f"{who} {number}", origin="test", who=who, anyway=True)
+        case 1:
+            changed = registry.reject(name, why=f"{who} {number}", origin="test", who=who)
+        case _:
+            register(registry, number + 100 * ord(who[0]))
+            continue
+    if changed:
+        print(f"{who} {number}", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_people_who_decide_at_once_lose_nothing(tmp_path: Path, registry: Registry) -> None:
+    """Every change that somebody was told of is in the log once, and the log explains each state."""
+    register(registry, 0)
+    register(registry, 1)
+    start = tmp_path / "start"
+    people = [
+        subprocess.Popen(
+            [sys.executable, "-c", DECIDE, str(registry.root), str(start), who],
+            env=environment(), stdout=subprocess.PIPE, text=True,
+        )
+        for who in ("anna", "ben", "cleo")
+    ]  # fmt: skip
+    for person in people:
+        assert person.stdout is not None
+        assert person.stdout.readline() == "ready\n"
+    start.touch()
+    told = [person.communicate()[0].splitlines() for person in people]
+
+    assert [person.returncode for person in people] == [0, 0, 0]
+    log = registry.ledger.history()
+    assert [entry.id for entry in log] == list(range(1, len(log) + 1))
+    decisions = [entry for entry in log if entry.action in ("approved", "rejected")]
+    assert sorted(entry.why for entry in decisions) == sorted(line for lines in told for line in lines)
+    for who, lines in zip(("anna", "ben", "cleo"), told, strict=True):
+        assert [entry.why for entry in decisions if entry.who == who] == lines
+    for name in ("plants-1", "plants-2"):
+        said = [entry.action for entry in decisions if entry.release == name]
+        assert said, "nobody decided anything"
+        assert all(one != other for one, other in pairwise(said))
+        assert registry.get(name).state.lower() == said[-1]
+    assert len([entry for entry in log if entry.action == "registered"]) == len(registry.releases())

@@ -17,7 +17,6 @@ def run(spec: RunSpec) -> tuple[int, None]:
     registry = Registry(Path(spec.paths.registry))
     before = family_of(registry, job.release).standing(job.release)
     changed = registry.reject(job.release, why=job.why, origin=ORIGIN)
-    tell(spec)
     after = family_of(registry, job.release)
     production = aftermath(before, after)
     if spec.json_output:
@@ -31,4 +30,5 @@ def run(spec: RunSpec) -> tuple[int, None]:
     else:
         earlier = f"{job.release} was rejected before{registry.by_whom(job.release)}"
         say({"no change": earlier, "production": production})
+    tell(spec)
     return 0, None

@@ -15,8 +15,9 @@ from earthsnap_train.release.standing import Standing, Tone, families, family_of
 from earthsnap_train.spec.job import Releases
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.verbs.history import log_table
-from earthsnap_train.verbs.terminal import console, labelled
+from earthsnap_train.verbs.terminal import console, say
 
+PAGES = {"report": "report.html", "compared": "comparison.html", "notes": "NOTES.md"}
 STYLES: Mapping[Tone, str] = {"waiting": "yellow", "good": "bold green", "moving": "cyan", "bad": "red", "quiet": "dim"}
 
 
@@ -88,17 +89,16 @@ def _show(registry: Registry, name: str, *, json_output: bool) -> None:
     standing = family.standing(name)
     release = standing.release
     lineage: dict[str, str] = json.loads((release.path / "release.json").read_bytes())["lineage"]
-    report = release.path / "report" / "report.html"
+    pages = {what: path for what, file in PAGES.items() if (path := release.path / "report" / file).is_file()}
     if json_output:
         found = as_json(standing) | {
             "lineage": lineage,
-            "report": str(report) if report.is_file() else None,
+            "pages": {what: str(path) for what, path in pages.items()},
             "back": family.back.release.name if family.back is not None and standing.is_live else None,
             "log": [entry.model_dump() for entry in standing.log],
         }
         print(json.dumps(found, indent=1))  # noqa: T201
         return
-    back = f"; a rollback would bring {family.back.release.name} back" if family.back and standing.is_live else ""
     out = console()
     out.print(Text.assemble((name, "bold"), "  ", (standing.words, STYLES[standing.tone])))
     out.print()
@@ -106,14 +106,17 @@ def _show(registry: Registry, name: str, *, json_output: bool) -> None:
         "state": f"{release.state}{registry.by_whom(name)}",
         "gates": "; ".join(release.reasons) or "all passed",
         "figures": _figures(release),
-        "served": (", ".join(f"in {place}" for place in standing.served) or "nowhere") + back,
+        "served": ", ".join(f"in {place}" for place in standing.served) or "nowhere",
         "made": f"{local_time(release.created)}, "
         + ", ".join(f"{what} {value[:12]}" for what, value in lineage.items()),
         "digest": release.digest[:12],
+        **{what: str(path) for what, path in pages.items()},
     }
-    out.print(labelled(lines, ""))
-    if report.is_file():
-        out.print(f"report   {report}", markup=False, soft_wrap=True)
+    if family.live is not None and not standing.is_live:
+        lines["beside"] = f"earthsnap releases release={name} against={family.live.release.name}"
+    if family.back is not None and standing.is_live:
+        lines["before"] = f"{family.back.release.name}, which a rollback would bring back"
+    say(lines, style="")
     out.print()
     out.print(log_table(standing.log, of_one=True))
 

@@ -21,7 +21,6 @@ def run(spec: RunSpec) -> tuple[int, None]:
     family = family_of(registry, job.release)
     before = family.standing(job.release)
     Deployments(registry.root).roll_back(family.name, before.release.number, why=job.why, origin=ORIGIN)
-    tell(spec)
     after = family_of(registry, job.release)
     live = after.live.release.name if after.live is not None else None
     if not before.is_under_way and live == job.release:
@@ -41,4 +40,5 @@ def run(spec: RunSpec) -> tuple[int, None]:
         print(json.dumps({"release": job.release, "live": live}, indent=1))  # noqa: T201
     else:
         say({"rolled back": job.release, "production": aftermath(before, after)})
+    tell(spec)
     return 0, None

@@ -15,7 +15,7 @@ from earthsnap_train.serving.front_place import Place
 from earthsnap_train.spec.deployment import EndpointName
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.verbs.releases import as_json, release_table
-from earthsnap_train.verbs.terminal import console, labelled
+from earthsnap_train.verbs.terminal import console, say
 
 ENDPOINTS: tuple[EndpointName, ...] = ("prod", "stage")
 MOST_RUNS = 10
@@ -38,7 +38,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     out = console()
     for family in found:
         out.print(Text(family.name, style="bold"))
-        out.print(labelled(_live(family, registry.root, named=len(found) > 1), ""))
+        say(_live(family, registry.root, named=len(found) > 1), style="")
         out.print()
         out.print(release_table(family.releases[:MOST_RELEASES]))
         if len(family.releases) > MOST_RELEASES:

@@ -1,9 +1,9 @@
 """Where verbs print for people."""
 
 from collections.abc import Mapping
+from textwrap import wrap
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 WIDTH_OF_A_PIPE = 200
@@ -17,15 +17,13 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(lines: Mapping[str, str], style: str = "bold") -> None:
-    """``next     earthsnap status``: what each line is about, and what there is to say of it, if anything."""
-    console().print(labelled(lines, style))
+    """``next     earthsnap status``: what each line is about, and what there is to say of it, if anything.
 
-
-def labelled(lines: Mapping[str, str], style: str = "bold") -> Table:
+    A word is never cut, so that commands and paths can be copied.
+    """
+    out = console()
     said = {label: text for label, text in lines.items() if text}
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, style=style)
-    table.add_column(overflow="fold")
+    width = max(map(len, said), default=0) + 2
     for label, text in said.items():
-        table.add_row(Text(label), Text(text))
-    return table
+        for number, line in enumerate(wrap(text, out.width - width, break_long_words=False, break_on_hyphens=False)):
+            out.print(Text.assemble((f"{'' if number else label:<{width}}", style), line), soft_wrap=True)
