@@ -79,7 +79,7 @@ def test_canary_figures_stand_beside_the_champions(open_console: Callable[..., C
         words = browser.get(path).words
         assert "plants-2 answers 10% of production." in words
         assert "Requests 2,000 200" in words
-        assert "Without an answer 0.1% 3 of 2,000 1.5% 3 of 200 1 points more" in words
+        assert "Without an answer 0.1% 3 of 2,000 1.5% 3 of 200 1 point more" in words
         assert "95 of 100 within 40 ms 40 ms 1.5 times as long" in words
         assert "Says the same as plants-1 98.0% 49 of 50 under 80%" in words
     assert "<html" not in browser.get("/rollouts/plants/live").text

@@ -1,7 +1,6 @@
 """Who is who: links that hold once, tokens, sessions that end, and how often one may guess."""
 
 import sqlite3
-from collections.abc import Callable
 
 import pytest
 
@@ -220,5 +219,14 @@ def test_nobody_is_led_elsewhere(target: str) -> None:
     assert local(target) in ("/", "/%0d")
 
 
-def test_the_address_of_a_page_stays(open_console: Callable[..., Console]) -> None:
+def test_signing_in_leads_to_no_other_host(console: Console) -> None:
+    token = console.desk.users.add("anna", "approver")
+    browser = console.anybody()
+
+    assert browser.get("/sign-in?next=//evil.example").field("next") == "/"
+    assert browser.post("/sign-in", {"token": token, "next": "//evil.example"}).location == "/"
+    assert browser.get("/sign-in?next=//evil.example").location == "/"
+
+
+def test_the_address_of_a_page_stays() -> None:
     assert local("/history?who=anna&release=plants-1") == "/history?who=anna&release=plants-1"

@@ -48,7 +48,8 @@ class Asked:
 
     @property
     def address(self) -> str:
-        return self.request.client.host if self.request.client else "nowhere"
+        """Behind a proxy on this machine it is what that says of it, and so anything."""
+        return self.request.client.host[:64] if self.request.client else "nowhere"
 
     @property
     def cookie(self) -> str:

@@ -64,12 +64,11 @@ class Sessions:
         return self._begin(user.login, user.role, user.token_sha256)
 
     def _begin(self, login: str, role: Role, token_sha256: str | None) -> str:
-        now = self._clock()
-        self._open = {key: one for key, one in self._open.items() if self._lives(one, now)}
-        session_id = secrets.token_urlsafe(32)
-        self._open[_digest(session_id)] = Session(
-            login=login, role=role, token_sha256=token_sha256, opened=now, last_asked=now
-        )
+        now, session_id = self._clock(), secrets.token_urlsafe(32)
+        new = Session(login=login, role=role, token_sha256=token_sha256, opened=now, last_asked=now)
+        with self._lock:
+            self._open = {key: one for key, one in self._open.items() if self._lives(one, now)}
+            self._open[_digest(session_id)] = new
         return session_id
 
     def get(self, session_id: str, *, awake: bool = True) -> Session | None:
@@ -88,7 +87,8 @@ class Sessions:
         return session
 
     def end(self, session_id: str) -> None:
-        self._open.pop(_digest(session_id), None)
+        with self._lock:
+            self._open.pop(_digest(session_id), None)
 
     @staticmethod
     def _lives(session: Session, now: float) -> bool:
