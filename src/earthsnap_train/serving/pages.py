@@ -27,11 +27,16 @@ def add_pages(app: FastAPI, service: Service) -> None:
 
     @cache
     def try_page() -> Response:
-        names = {one: service.taxonomy.get(one) for one in service.family.species}
-        labels = {
-            one: f"{name.common_name} ({name.scientific_name})" if name.common_name else name.scientific_name
-            for one, name in names.items()
-        }
+        names = [service.taxonomy.get(one) for one in service.family.species]
+        species = [
+            {
+                "id": one.species_id,
+                "scientific": one.scientific_name,
+                "common": one.common_name or "",
+                "label": f"{one.common_name} ({one.scientific_name})" if one.common_name else one.scientific_name,
+            }
+            for one in names
+        ]
         script = _read("try.js")
         style = _read("page.css", "try.css")
         html = _rendered(
@@ -43,7 +48,7 @@ def add_pages(app: FastAPI, service: Service) -> None:
             num_groups=len(service.family.groups),
             max_photographs=service.settings.max_photographs,
             max_body_mb=f"{service.settings.max_body_mb:g}",
-            species=[{"id": one, "label": label} for one, label in sorted(labels.items(), key=lambda item: item[1])],
+            species=sorted(species, key=lambda one: one["label"]),
         )
         return _page(html, styles=[style], scripts=[script])
 

@@ -130,7 +130,8 @@ function show(said) {
 at("feedback").addEventListener("submit", async event => {
   event.preventDefault();
   const written = at("species").value.trim();
-  const known = Array.from(at("known").options).find(one => one.value.toLowerCase() === written.toLowerCase());
+  const same = name => name.toLowerCase() === written.toLowerCase();
+  const known = Array.from(at("known").options).find(one => [one.value, one.dataset.common, one.dataset.scientific].some(same));
   at("thanks").textContent = "";
   try {
     const body = JSON.stringify({request_id: requestId, species_id: known ? known.dataset.id : written});
