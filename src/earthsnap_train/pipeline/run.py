@@ -164,6 +164,8 @@ def _finish(
     write_atomically(folder / "report.html", html.encode())
     write_atomically(folder / "qa.html", (folders["ingest"] / "notes/qa.html").read_bytes())
     registry.attach_report(release, html)
+    gates = json.dumps([gate.model_dump() for gate in data.gates], indent=1)
+    registry.attach(release, "report/gates.json", gates.encode())
     attach_evaluation(registry, release, folders["evaluate/family"])
     beside = beside.named(release)
     for name, page in beside.pages(data.date).items():

@@ -154,6 +154,8 @@ def _closing(finished: Finished, console: Console) -> None:
     console.print(f"report   {finished.report}", markup=False, soft_wrap=True)
     console.print(f"checks   {finished.folder / 'qa.html'}", markup=False, soft_wrap=True)
     console.print(f"next     {data.next_command}", markup=False, soft_wrap=True)
+    if release.state == "PendingApproval":
+        console.print(f"then     earthsnap approve release={release.name}", markup=False, soft_wrap=True)
     seconds = finished.summary["seconds"]
     if isinstance(seconds, float):
         console.print(f"took     {short_time(seconds)}", markup=False)
