@@ -27,7 +27,16 @@ def imported(*arguments: str, cwd: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "typed",
-    ["--help", "plan +experiment=plants", "status", "schema", "gc", "plan +experiment=plants debug=true --json"],
+    [
+        "--help",
+        "plan +experiment=plants",
+        "status",
+        "releases",
+        "history",
+        "schema",
+        "gc",
+        "plan +experiment=plants debug=true --json",
+    ],
 )
 def test_nothing_heavy_is_imported(typed: str, tmp_path: Path) -> None:
     modules = imported(*typed.split(), cwd=tmp_path)

@@ -33,7 +33,7 @@ def registry(tmp_path: Path) -> Registry:
         rollout = deployments.begin("plants", number, origin="rollout")
         rollout = deployments.advance(
             rollout, "stage", stage=Wanted(stable=rollout.release), said="tests passed", origin="rollout",
-            figures={"p99_ms": 31.23456, "errors": 0},
+            figures={"errors": 0, "load": {"p99_ms": 31.23456}, "memory": {"said": "512 MB of 2048", "memory_mb": 512.3}},
         )  # fmt: skip
         deployments.go_live(rollout, standby=True, origin="rollout")
     registry.approve("plants-3", why="better", origin="console", who="ben")
@@ -45,9 +45,9 @@ def registry(tmp_path: Path) -> Registry:
 
 
 def table(said: Said) -> dict[str, str]:
-    """First word of a line -> the rest of it."""
-    lines = [line.split(maxsplit=1) for line in said.out.splitlines() if line.strip()]
-    return {line[0]: line[-1].strip() for line in lines}
+    """First word of a line -> the rest of it, where it first stands."""
+    lines = [line.split(maxsplit=1) for line in reversed(said.out.splitlines()) if line.strip()]
+    return dict(reversed({line[0]: line[-1].strip() for line in lines}.items()))
 
 
 # ---- releases
@@ -107,7 +107,7 @@ def test_one_release_is_shown_with_all_that_was_decided(registry: Registry, eart
     assert lines["report"] == "registry/plants/2/report/report.html"
     assert Path(lines["report"]).is_file()
     assert re.search(r"approved +anna", said.out)
-    assert "p99_ms 31.23, errors 0" in said.out
+    assert "load: p99_ms 31.23" in said.out
 
 
 def test_one_release_beside_another_is_compared(
@@ -152,8 +152,11 @@ def test_history_has_every_line_in_order(registry: Registry, earthsnap: Command)
     assert [line["id"] for line in said] == list(range(1, len(said) + 1))
     assert set(said[0]) == {"id", "at", "who", "action", "release", "why", "origin", "figures"}
     shown = earthsnap("history").out
-    assert re.search(r"approved +plants-1 +anna +looks good *\n +console", shown)
-    assert re.search(r"tests passed +plants-2 +\S+ +p99_ms 31.23, errors 0 *\n +rollout", shown)
+    assert re.search(r"approved +plants-1 +anna +looks good *\n +from console", shown)
+    assert re.search(
+        r"tests passed +plants-2 +\S+ +from rollout *\n +errors 0 *\n +load: p99_ms 31.23 *\n +memory: 512 MB of 2048",
+        shown,
+    )
     assert "earlier" not in shown
 
 

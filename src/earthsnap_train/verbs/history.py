@@ -50,8 +50,8 @@ def log_table(entries: Sequence[Entry], *, of_one: bool = False) -> Table:
                 Text(time.strftime("  %H:%M:%S", time.localtime(entry.at)), style="dim"),
                 Text(entry.action, style=STYLES.get(entry.action, "")),
                 "" if of_one else Text(entry.release),
-                Text.assemble(entry.who, (f"\n{entry.origin}", "dim")),
-                Text.assemble(*_why(entry)),
+                Text(entry.who),
+                Text("\n").join([*([Text(entry.why)] if entry.why else []), *_about(entry)]),
             )
     return table
 
@@ -61,22 +61,20 @@ STYLES: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def _why(entry: Entry) -> Iterator[str | tuple[str, str]]:
-    if entry.why:
-        yield entry.why
-    if figures := compact(entry.figures):
-        yield ("\n" if entry.why else "") + figures, "dim"
+def _about(entry: Entry) -> Iterator[Text]:
+    """From where, and on what: a line for the figures, and one for each part of them that has a name."""
+    yield Text(f"from {entry.origin}", style="dim")
+    if plain := compact({name: value for name, value in entry.figures.items() if not isinstance(value, Mapping)}):
+        yield Text(plain, style="dim")
+    for name, part in entry.figures.items():
+        if isinstance(part, Mapping):
+            said = part["said"] if isinstance(part.get("said"), str) else compact(part)
+            yield Text(f"{name}: {said}", style="red" if part.get("passed") is False else "dim")
 
 
-def compact(figures: Mapping[str, object], prefix: str = "") -> str:
-    """``p99 31.2, canary.errors 0``"""
-    parts = []
-    for name, value in figures.items():
-        if isinstance(value, Mapping):
-            parts.append(compact(value, f"{prefix}{name}."))
-        elif value is not None:
-            parts.append(f"{prefix}{name} {_short(value)}")
-    return ", ".join(part for part in parts if part)
+def compact(figures: Mapping[str, object]) -> str:
+    """``p99_ms 31.2, errors 0``"""
+    return ", ".join(f"{name} {_short(value)}" for name, value in figures.items() if value is not None)
 
 
 def _short(value: object) -> str:
