@@ -1,5 +1,7 @@
 """Which networks are open: all that fit, else those that were asked last."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from earthsnap_train.models.family import Family
 from earthsnap_train.release.bundle_files import model_files
 from earthsnap_train.release.load import load_and_try, open_release
 from earthsnap_train.serving.engine import Engine, Models
-from earthsnap_train.serving.runtimes import OpenVino
+from earthsnap_train.serving.precision import holds
+from earthsnap_train.serving.runtimes import TOLERANCE, OpenVino
+from tests.serving.served import served
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +107,35 @@ def test_openvino_gives_the_same_answers_in_float32(release: Path) -> None:
     other = open_release(release, runtime=OpenVino(streams=1, precision="float32")).engine
     images = photographs(4)
     assert other.answer(images).species_BS == pytest.approx(usual.answer(images).species_BS, abs=1e-3)
+
+
+def test_a_precision_is_taken_only_where_the_golden_answers_hold(release: Path, tmp_path: Path) -> None:
+    opened = open_release(release)
+    assert holds(opened, release)
+    other = tmp_path / "release"
+    shutil.copytree(release, other)
+    answers = json.loads((other / "golden/answers.json").read_text())
+    for answer in answers:
+        (first, likeliest), *others = answer["top"]
+        answer["top"] = [[first, min(1.0, likeliest + 0.1)], *others]
+    (other / "golden/answers.json").write_text(json.dumps(answers))
+    assert not holds(opened, other)
+    (other / "golden/answers.json").write_text("[]")
+    assert not holds(opened, other)
+
+
+@pytest.mark.slow
+def test_a_server_in_bf16_says_what_it_computes_in(release: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    with served(release, tmp_path, engine="openvino", precision="bf16") as server:
+        info = server.get("/v1/info").json
+        assert info["engine"] == "openvino"
+        assert info["precision"] in ("bf16", "float32")  # as the processor can
+        for golden in json.loads((release / "golden/answers.json").read_text()):
+            said = server.identify((release / "golden" / golden["file"]).read_bytes()).json
+            assert {one["species_id"]: one["probability"] for one in said["species"]}[golden["top"][0][0]] == (
+                pytest.approx(golden["top"][0][1], abs=TOLERANCE[info["precision"]])
+            )
 
 
 def test_openvino_that_is_not_there_is_said_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

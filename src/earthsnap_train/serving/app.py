@@ -71,7 +71,7 @@ class _Handler:
             "groups": list(service.family.groups),
             "classes_digest": service.family.classes_digest,
             "engine": service.settings.engine,
-            "precision": service.settings.precision,
+            "precision": service.precision,
             "preprocessing": asdict(service.family.preprocessing),
         }
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earthsnap_train.models.family import Family, Floats, Node, softmax
-from earthsnap_train.serving.runtimes import Network, OnnxRuntime, Runtime
+from earthsnap_train.serving.runtimes import Network, OnnxRuntime, Precision, Runtime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,11 @@ class Models:
         self._lock = threading.RLock()
         self.num_loads = 0
         self.num_evictions = 0
+
+    @property
+    def precision(self) -> Precision:
+        """Of the trunks."""
+        return self._trunks.precision
 
     @property
     def num_open(self) -> int:

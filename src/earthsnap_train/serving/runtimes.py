@@ -1,7 +1,7 @@
 """The port to the engines that run an ONNX file on a CPU, and the two that there are."""
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -12,10 +12,14 @@ from earthsnap_train.errors import ConfigError, EnvironmentProblem
 # One input, one output; several threads may call it at once.
 Network = Callable[[NDArray[Any]], NDArray[np.float32]]
 Precision = Literal["float32", "bf16"]
+# How far a probability may lie from the golden one, which was computed in float32 (``benchmarks/serving``).
+TOLERANCE: Mapping[Precision, float] = {"float32": 0.02, "bf16": 0.15}
 
 
 class Runtime(Protocol):
-    """Opens networks."""
+    """Opens networks. ``precision``: what it really computes in."""
+
+    precision: Precision
 
     def open(self, model: bytes) -> Network:
         """``model``: an ONNX file with one input and one output."""
@@ -24,6 +28,8 @@ class Runtime(Protocol):
 
 class OnnxRuntime:
     """``threads``: of one operation. Always float32: on a CPU it computes in no other precision as fast."""
+
+    precision: Precision = "float32"
 
     def __init__(self, *, threads: int = 1) -> None:
         import onnxruntime as ort
@@ -60,10 +66,12 @@ class OpenVino:
             ) from None
         self._core = openvino.Core()
         self._streams = streams
+        knows_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.precision: Precision = "bf16" if precision == "bf16" and knows_bf16 else "float32"
         self._settings = {
             "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": streams,
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
             "ENABLE_CPU_PINNING": False,
         }
 

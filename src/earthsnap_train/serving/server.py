@@ -95,19 +95,28 @@ def serve(start: Start) -> None:
 
 def _open(start: Start) -> "Service":
     from earthsnap_train.release.bundle_files import release_digest
-    from earthsnap_train.release.load import load_and_try, open_release
-    from earthsnap_train.serving.runtimes import runtime
+    from earthsnap_train.release.load import Opened, load_and_try, open_release
+    from earthsnap_train.serving.precision import holds
+    from earthsnap_train.serving.runtimes import Precision, runtime
     from earthsnap_train.serving.service import Identity, Service
 
     settings = start.serving
-    workers = settings.workers or usable_cores()
-    opened = open_release(
-        start.path,
-        digest=start.digest,
-        max_mb=settings.max_models_mb,
-        runtime=runtime(settings.engine, settings.precision, streams=workers),
-    )
-    load_and_try(opened)
+    streams = settings.workers or usable_cores()
+
+    def opened_in(precision: Precision) -> Opened:
+        opened = open_release(
+            start.path,
+            digest=start.digest,
+            max_mb=settings.max_models_mb,
+            runtime=runtime(settings.engine, precision, streams=streams),
+        )
+        load_and_try(opened)
+        return opened
+
+    opened = opened_in(settings.precision)
+    if opened.engine.models.precision != "float32" and not holds(opened, start.path):
+        print(f"{start.release} does not give its golden answers in {settings.precision}: float32 it is", flush=True)  # noqa: T201
+        opened = opened_in("float32")
     digest = start.digest or release_digest(start.path)
     return Service(opened, Identity(release=start.release, digest=digest, family=start.family), settings, start.journal)
 
