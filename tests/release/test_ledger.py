@@ -27,8 +27,8 @@ CREATE TABLE IF NOT EXISTS audit (
 ) STRICT;
 INSERT INTO releases VALUES ('plants', 1, 'abc', 'Rejected', 1.5, '["too bad"]', '{"top1": 0.25}');
 INSERT INTO releases VALUES ('plants', 2, 'def', 'PendingApproval', 2.5, '[]', '{"top1": 0.75}');
-INSERT INTO audit VALUES (1, 1.5, 'anna', 'registered', 'plants-1', 'too bad');
-INSERT INTO audit VALUES (2, 2.5, 'ben', 'registered', 'plants-2', '');
+INSERT INTO audit VALUES (1, 1.5, 'anna', 'registered as Rejected', 'plants-1', 'too bad');
+INSERT INTO audit VALUES (2, 2.5, 'ben', 'registered as PendingApproval', 'plants-2', '');
 """
 
 
@@ -125,10 +125,11 @@ def test_an_older_file_is_brought_up_to_date_with_all_that_it_holds(old: Ledger)
         ("plants-1", "Rejected", ("too bad",), {"top1": 0.25}),
         ("plants-2", "PendingApproval", (), {"top1": 0.75}),
     ]
-    assert [(e.id, e.at, e.who, e.action, e.release, e.why, e.origin) for e in old.history()] == [
-        (1, 1.5, "anna", "registered", "plants-1", "too bad", "train"),
-        (2, 2.5, "ben", "registered", "plants-2", "", "train"),
+    assert [(e.id, e.at, e.who, e.action, e.figures, e.release, e.why, e.origin) for e in old.history()] == [
+        (1, 1.5, "anna", "registered", {"state": "Rejected"}, "plants-1", "too bad", "train"),
+        (2, 2.5, "ben", "registered", {"state": "PendingApproval"}, "plants-2", "", "train"),
     ]
+    assert registry.by_whom("plants-1").startswith(" by its gates on ")
     registry.reject("plants-2", why="on second thoughts", origin="test", who="ben")
     assert [entry.action for entry in old.history()] == ["registered", "registered", "rejected"]
     with sqlite3.connect(old.file) as connection, pytest.raises(sqlite3.IntegrityError, match="append-only"):

@@ -43,6 +43,8 @@ _MIGRATIONS = (
     """
     ALTER TABLE audit ADD COLUMN origin TEXT NOT NULL DEFAULT 'train';
     ALTER TABLE audit ADD COLUMN figures TEXT NOT NULL DEFAULT '{}';
+    UPDATE audit SET action = 'registered', figures = json_object('state', substr(action, length('registered as ') + 1))
+        WHERE action LIKE 'registered as %';
     CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
     CREATE TRIGGER audit_is_never_cut BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
     CREATE TRIGGER audit_is_never_replaced BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
