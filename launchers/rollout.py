@@ -22,13 +22,13 @@ from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.rollout import PATIENCE, Action, Situation, Verdict, judge, next_action
 from earthsnap_train.release.stage_tests import Check, run_tests
 from earthsnap_train.spec.deployment import Deployment, EndpointName
+from launchers.loading import LOAD_WITHIN_S, is_up, not_loaded, observe_or_start
 from launchers.probes import Probes
 from launchers.rollout_progress import Follower, Watched
 
 LOOK_EVERY_S = 0.1
 WATCH_EVERY_S = 1.0
 WATCHED_AHEAD_S = 3.0
-LOAD_WITHIN_S = 180.0
 MOST_TEST_RUNS = 3  # where the endpoint died in the middle of them
 LOCK_TIMEOUT_S = 1.0
 
@@ -91,15 +91,9 @@ def _only_driver(root: Path, family: str) -> Iterator[None]:
 
 class _Driver:
     def __init__(
-        self,
-        name: str,
-        registry: Registry,
-        deployment: Deployment,
-        endpoints: Mapping[EndpointName, Endpoint],
-        follower: Follower,
-        origin: str,
-        stop: threading.Event,
-    ) -> None:
+        self, name: str, registry: Registry, deployment: Deployment, endpoints: Mapping[EndpointName, Endpoint],
+        follower: Follower, origin: str, stop: threading.Event,
+    ) -> None:  # fmt: skip
         self.name, self.registry, self.deployment = name, registry, deployment
         self.stage, self.prod = endpoints["stage"], endpoints["prod"]
         self.follower, self.origin, self.stop = follower, origin, stop
@@ -173,7 +167,7 @@ class _Driver:
         for _ in range(MOST_TEST_RUNS):
             self._load_in_stage(rollout)
             checks = run_tests(self.stage.url, self.release, tests, self._heard)
-            if all(check.passed for check in checks) or self._is_up(self.stage):
+            if all(check.passed for check in checks) or is_up(self.stage):
                 break
             self.follower.line("the stage endpoint ended meanwhile; the tests begin anew")
         figures = {check.name: {"passed": check.passed, "said": check.said, **check.figures} for check in checks}
@@ -251,10 +245,10 @@ class _Driver:
                     self._probe(probes, seen, elapsed_s, step.bake_s)
                 self.follower.watching(
                     Watched(step=action.step + 1, num_steps=len(prod.steps), share=step.share,
-                            left_s=max(0.0, step.bake_s - elapsed_s), verdict=verdict)
+                            left_s=None if opened is None else max(0.0, step.bake_s - elapsed_s), verdict=verdict)
                 )  # fmt: skip
             if opened is None and now - begun > LOAD_WITHIN_S:
-                self._not_loaded("prod", seen)
+                raise not_loaded(self.registry.root, self.family, "prod", seen)
             self._pause()
 
     def _probe(self, probes: Probes, seen: Observed, elapsed_s: float, bake_s: float) -> None:
@@ -282,9 +276,11 @@ class _Driver:
         """It is the champion: it must answer, too."""
         begun = time.monotonic()
         self.prod.ensure()
-        while (seen := self._observe(self.prod)) is None or seen.stable != self.name:
+        while (seen := observe_or_start(self.prod)) is None or seen.stable != self.name:
             if time.monotonic() - begun > LOAD_WITHIN_S:
-                self._not_loaded("prod", seen)
+                raise not_loaded(self.registry.root, self.family, "prod", seen)
+            if self.deployments.champion(self.family) != self.release.number:
+                raise ConfigError(f"{self.name} was taken back meanwhile", where="release", remedy="earthsnap history")
             self._pause()
 
     # ---- looking
@@ -294,28 +290,14 @@ class _Driver:
         endpoint = self.stage if name == "stage" else self.prod
         endpoint.ensure()
         wish, begun = self._wish(name), time.monotonic()
-        while (seen := self._observe(endpoint)) is None or seen.revision < wish.revision or not seen.ready:
+        while (seen := observe_or_start(endpoint)) is None or seen.revision < wish.revision or not seen.ready:
             own = seen.releases.get(self.name) if seen is not None and seen.revision >= wish.revision else None
             if own is not None and own.state == "failed":
                 self._fail(rollout, f"it does not start: {own.reason}", {}, outcome="failed")
             if time.monotonic() - begun > LOAD_WITHIN_S:
-                self._not_loaded(name, seen)
+                raise not_loaded(self.registry.root, self.family, name, seen)
             self._goes_on(rollout)
             self._pause()
-
-    def _observe(self, endpoint: Endpoint) -> Observed | None:
-        """None where it had to be started again."""
-        try:
-            return endpoint.observe()
-        except EnvironmentProblem:
-            endpoint.ensure()
-            return None
-
-    def _is_up(self, endpoint: Endpoint) -> bool:
-        try:
-            return endpoint.observe().ready
-        except EnvironmentProblem:
-            return False
 
     def _wish(self, name: EndpointName) -> Wanted:
         wish = self.deployments.wanted(self.family, name)
@@ -360,12 +342,4 @@ class _Driver:
             f"the rollout of {self.name} was ended meanwhile ({how})",
             where="release",
             remedy=f"earthsnap history release={self.name} tells who did that",
-        )
-
-    def _not_loaded(self, name: EndpointName, seen: Observed | None) -> NoReturn:
-        states = {} if seen is None else {one: f"{s.state} {s.reason}".strip() for one, s in seen.releases.items()}
-        raise EnvironmentProblem(
-            f"the endpoint {name} has not loaded what is wanted of it within {LOAD_WITHIN_S:g} s: {states or 'no answer'}",
-            where="deployment",
-            remedy=f"look at {self.registry.root / self.family / 'endpoints' / name}.log, then the same command again",
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,12 +20,12 @@ PLAIN_EVERY_S = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """A canary at one moment. ``step`` counts from 1; ``left_s``: of the step's time."""
+    """A canary at one moment. ``step`` counts from 1; ``left_s``: of the step's time, None before it has begun."""
 
     step: int
     num_steps: int
     share: float
-    left_s: float
+    left_s: float | None
     verdict: Verdict
 
 
@@ -41,7 +41,7 @@ class Follower:
 
     def __enter__(self) -> "Follower":
         if self._console.is_terminal and self._family is None:
-            self._live = Live(console=self._console, transient=True, refresh_per_second=8)
+            self._live = Live(Text(""), console=self._console, transient=True, auto_refresh=False)
             self._live.start()
         return self
 
@@ -61,14 +61,14 @@ class Follower:
         words.append(text)
         with self._lock:
             if self._live is not None:
-                self._live.update(Text(""))
+                self._live.update(Text(""), refresh=True)
             self._said = time.monotonic()
             self._console.print(words, soft_wrap=True)
 
     def watching(self, now: Watched) -> None:
         """How a canary stands; call it freely."""
         if self._live is not None:
-            self._live.update(_table(now))
+            self._live.update(_shown(now), refresh=True)
         elif time.monotonic() - self._said >= PLAIN_EVERY_S:
             self.line(_sentence(now))
 
@@ -79,10 +79,10 @@ ROWS = (
 )  # fmt: skip
 
 
-def _table(now: Watched) -> Table:
+def _shown(now: Watched) -> Group:
     figures = now.verdict.figures
     title = f"canary, step {now.step} of {now.num_steps}: {100 * now.share:g} % of the requests, {_left(now)}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column("")
     table.add_column("canary", justify="right")
     table.add_column("champion", justify="right")
@@ -90,9 +90,8 @@ def _table(now: Watched) -> Table:
         table.add_row(label, *(_figure(_side(figures, side), key) for side in ("canary", "champion")))
     canary = _side(figures, "canary")
     table.add_row("same answer", f"{canary.get('agreed', 0)} of {canary.get('compared', 0)}", "")
-    table.caption = "\n".join(f"watched on for {doubt}" for doubt in now.verdict.doubts)
-    table.caption_justify = "left"
-    return table
+    doubts = [Text(f"watched on for {doubt}") for doubt in now.verdict.doubts]
+    return Group(Text(title, style="bold"), table, *doubts)
 
 
 def _sentence(now: Watched) -> str:
@@ -106,6 +105,8 @@ def _sentence(now: Watched) -> str:
 
 
 def _left(now: Watched) -> str:
+    if now.left_s is None:
+        return "being loaded"
     return f"{short_time(now.left_s)} left" if now.left_s > 0 else "until enough requests were answered"
 
 
