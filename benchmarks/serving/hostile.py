@@ -17,7 +17,6 @@ from pathlib import Path
 
 import aiohttp
 import psutil
-
 from load import Outcome, send  # type: ignore[import-not-found]
 
 from earthsnap_train.serving.server import start_of

@@ -1,5 +1,6 @@
-"""Process pools that leave nothing behind, whichever way their parent ends."""
+"""Processes that leave nothing behind, whichever way their parent ends, and what one may use."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -49,3 +50,12 @@ def end_with_lifeline() -> None:
     number = os.environ.pop(LIFELINE_VARIABLE, None)
     if number is not None:
         threading.Thread(target=lambda: (os.read(int(number), 1), os._exit(1)), daemon=True).start()
+
+
+def allow_connections() -> None:
+    """As many open files as this process may have at all: every connection is one."""
+    import resource  # not on every system
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

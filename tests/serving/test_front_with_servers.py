@@ -102,7 +102,7 @@ def test_a_release_that_the_registry_does_not_know_is_refused_by_name(home: Home
 def test_servers_of_a_killed_endpoint_end_and_the_next_start_serves_again(home: Home) -> None:
     home.serve("tiny-1")
     home.until(lambda seen: seen.ready)
-    front = psutil.Process(json.loads((home.registry / FAMILY / "endpoints" / "prod.pid").read_bytes())["pid"])
+    front = psutil.Process(json.loads((home.registry / FAMILY / "endpoints" / "prod.json").read_bytes())["pid"])
     servers = front.children()
     assert servers
 

@@ -202,6 +202,16 @@ def test_the_description_for_programs_covers_every_route(server: Served) -> None
     assert "/v1/identify" in server.get("/docs").body.decode()
 
 
+def test_what_an_endpoint_asks_beside_an_answer_is_in_no_journal(release: Path, tmp_path: Path) -> None:
+    photograph, _ = golden(release)[0]
+    with served(release, tmp_path) as one:
+        unseen = one.ask("POST", "/v1/identify", photograph, {"Content-Type": "image/jpeg", "X-Earthsnap-Shadow": "1"})
+        seen = one.identify(photograph)
+        assert (unseen.status, seen.status) == (200, 200)
+        assert one.end() == 0
+        assert [line["request_id"] for line in lines(one.journal, "answers")] == [seen.json["request_id"]]
+
+
 # ---- its end
 
 

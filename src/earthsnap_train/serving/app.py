@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from earthsnap_train.serving.body import Body, ClientGone, photographs_of
 from earthsnap_train.serving.documented import IDENTIFY, Answered, Info
+from earthsnap_train.serving.front_http import SHADOW_HEADER
 from earthsnap_train.serving.pages import add_pages
 from earthsnap_train.serving.refusal import Refusal
 from earthsnap_train.serving.service import Service, memory_mb
@@ -103,7 +104,9 @@ class _Handler:
             data = await body.read(settings.timeout_s)
             content_type = request.headers.get("content-type")
             photographs = photographs_of(data, content_type, max_photographs=settings.max_photographs)
-            return _json(await _while_connected(request, service.identify(photographs, request_id)))
+            # What an endpoint asks beside an answer was said to nobody.
+            kept = SHADOW_HEADER.lower() not in request.headers
+            return _json(await _while_connected(request, service.identify(photographs, request_id, kept=kept)))
 
     async def feedback(self, request: Request, request_id: str) -> Response:
         service = self._service

@@ -1,8 +1,6 @@
 """An endpoint of this machine: one process in front of a server process for each release that is wanted."""
 
-import contextlib
 import errno
-import resource
 import signal
 import socket
 import sys
@@ -12,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from earthsnap_train.errors import EnvironmentProblem
+from earthsnap_train.processes import allow_connections
 from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.serving.front_app import OVER_S, Front
 from earthsnap_train.serving.front_command import address
@@ -49,7 +48,7 @@ def serve_endpoint(spec: RunSpec, family: str, endpoint: EndpointName, *, comman
             server_header=False, timeout_keep_alive=IDLE_CONNECTION_S,
             timeout_graceful_shutdown=int(2 * spec.serving.timeout_s + OVER_S),
         )  # fmt: skip
-        _allow_connections()
+        allow_connections()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn takes its place, and raises it again at the end
         print(f"the endpoint {endpoint} of {family} is at {address(at.host, at.port)}", flush=True)  # noqa: T201
         uvicorn.Server(config).run(sockets=[listening])
@@ -75,10 +74,3 @@ def _listen(host: str, port: int, endpoint: EndpointName) -> socket.socket:
             remedy="another port; two families on one machine need endpoints at ports of their own",
         ) from error
     return listening
-
-
-def _allow_connections() -> None:
-    """As many open files as this process may have at all: a request is two of them."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -19,7 +19,7 @@ LOCK_TIMEOUT_S = 0.3
 
 
 class Running(BaseModel):
-    """``<endpoint>.pid``: which process, where it answers, and the folder with its servers' sockets."""
+    """``<endpoint>.json``: which process, where it answers, and the folder with its servers' sockets."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,7 +37,7 @@ class Place:
         self.folder = registry / family / "endpoints"
         self.log = self.folder / f"{endpoint}.log"
         self._lock = self.folder / f"{endpoint}.lock"
-        self._pid = self.folder / f"{endpoint}.pid"
+        self._about = self.folder / f"{endpoint}.json"
 
     def is_held(self) -> bool:
         """Whether the endpoint runs, or is about to."""
@@ -52,7 +52,7 @@ class Place:
     def running(self) -> Running | None:
         """None where it does not run, or has not said yet where."""
         try:
-            return Running.model_validate_json(self._pid.read_bytes()) if self.is_held() else None
+            return Running.model_validate_json(self._about.read_bytes()) if self.is_held() else None
         except (FileNotFoundError, ValueError):
             return None
 
@@ -83,16 +83,16 @@ class Place:
             lock.release()
 
     def _write(self, running: Running) -> None:
-        incoming = self._pid.with_name(f"{self._pid.name}.tmp")
+        incoming = self._about.with_name(f"{self._about.name}.tmp")
         incoming.write_text(running.model_dump_json())
-        incoming.replace(self._pid)
+        incoming.replace(self._about)
 
     def _clear(self) -> None:
         """What this or an earlier process, which may have been killed, left behind."""
         try:
-            sockets = Path(json.loads(self._pid.read_bytes())["sockets"])
+            sockets = Path(json.loads(self._about.read_bytes())["sockets"])
         except (FileNotFoundError, ValueError, LookupError, TypeError):
             return
         if sockets.name.startswith("earthsnap-"):
             shutil.rmtree(sockets, ignore_errors=True)
-        self._pid.unlink()
+        self._about.unlink()

@@ -1,6 +1,6 @@
 """What was answered and what people said of it, a JSON object a line, a file for each day. No photograph is kept.
 
-Several processes may append to one file: each line is one write to a file opened for appending.
+Several processes may append to one file: what each writes is whole lines, in one write to a file opened for appending.
 """
 
 import json
@@ -39,18 +39,31 @@ class Journal:
         self._thread.join()
 
     def _write_all(self) -> None:
-        while (one := self._pending.get()) is not None:
-            kind, entry = one
-            try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                day = str(entry["at"])[:10]
-                line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n"
-                file = os.open(self._folder / f"{kind}-{day}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        ended = False
+        while not ended:
+            lines: dict[str, list[str]] = {}
+            one = self._pending.get()
+            while one is not None:
+                kind, entry = one
+                line = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+                lines.setdefault(f"{kind}-{str(entry['at'])[:10]}.jsonl", []).append(f"{line}\n")
                 try:
-                    os.write(file, line.encode())
-                finally:
-                    os.close(file)
-            except OSError as error:  # a full disk must not end a server
-                if self.num_lost == 0:
-                    logging.getLogger(__name__).error("the journal cannot be written: %s", error)
-                self.num_lost += 1
+                    one = self._pending.get_nowait()
+                except queue.Empty:
+                    break
+            ended = one is None
+            for name, those in lines.items():
+                self._write(name, those)
+
+    def _write(self, name: str, lines: list[str]) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            try:
+                os.write(file, "".join(lines).encode())
+            finally:
+                os.close(file)
+        except OSError as error:  # a full disk must not end a server
+            if self.num_lost == 0:
+                logging.getLogger(__name__).error("the journal cannot be written: %s", error)
+            self.num_lost += len(lines)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import resource
 import signal
 import socket
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from earthsnap_train.processes import allow_connections
 from earthsnap_train.serving.app import create_app
 from earthsnap_train.serving.protocol import Protocol
 from earthsnap_train.serving.service import Service
@@ -22,7 +22,7 @@ _SWITCH_S = (
 
 def run(service: Service, listening: socket.socket, *, ready: Callable[[], None]) -> None:
     """Until SIGTERM or SIGINT; a second one does not wait for what was begun."""
-    _allow_connections()
+    allow_connections()
     sys.setswitchinterval(_SWITCH_S)
     config = uvicorn.Config(
         create_app(service),
@@ -62,10 +62,3 @@ class _Server(uvicorn.Server):
         self._service.draining.set()
         self.force_exit = self.should_exit
         self.should_exit = True
-
-
-def _allow_connections() -> None:
-    """As many open files as this process may have at all: every connection is one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

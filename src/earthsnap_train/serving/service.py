@@ -76,14 +76,14 @@ class Service:
     def new_request_id(self) -> str:
         return f"{self.identity.release}.{uuid.uuid4().hex}"
 
-    async def identify(self, photographs: Sequence[bytes], request_id: str) -> dict[str, Any]:
-        """The answer, journalled. Raises Refusal."""
+    async def identify(self, photographs: Sequence[bytes], request_id: str, *, kept: bool = True) -> dict[str, Any]:
+        """The answer, journalled where it is to be ``kept``. Raises Refusal."""
         said = await self._workers.answer(photographs)
         answer = {"request_id": request_id, "release": self.identity.release, **said}
         self.metrics.answers.labels(said["reason"]).inc()
-        if self._journal is not None:
-            kept = {key: answer[key] for key in ("request_id", "release", "answer", "reason", "group", "species")}
-            self._journal.add("answers", kept | {"num_photographs": len(photographs)})
+        if self._journal is not None and kept:
+            said = {key: answer[key] for key in ("request_id", "release", "answer", "reason", "group", "species")}
+            self._journal.add("answers", said | {"num_photographs": len(photographs)})
         return answer
 
     def feedback(self, request_id: str, species_id: str, comment: str | None) -> None:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from earthsnap_train.errors import ConfigError, NotFoundError
-from earthsnap_train.release.registry import Registry
+from earthsnap_train.errors import ConfigError
 from earthsnap_train.spec.job import Serve
 from earthsnap_train.spec.run import RunSpec
 
@@ -20,9 +19,10 @@ def run(spec: RunSpec) -> tuple[int, None]:
             remedy="earthsnap serve release=plants-7, or earthsnap serve endpoint=prod",
         )
     if job.endpoint is not None:
+        from earthsnap_train.release.endpoint import family_served
         from earthsnap_train.serving.front import serve_endpoint
 
-        serve_endpoint(spec, job.family or _only_family(Path(spec.paths.registry)), job.endpoint)
+        serve_endpoint(spec, family_served(Path(spec.paths.registry), job.family), job.endpoint)
         return 0, None
     from earthsnap_train.serving.server import serve, start_of
 
@@ -38,14 +38,3 @@ def run(spec: RunSpec) -> tuple[int, None]:
     )
     serve(start)
     return 0, None
-
-
-def _only_family(registry: Path) -> str:
-    families = sorted({release.family for release in Registry(registry).releases()})
-    if len(families) == 1:
-        return families[0]
-    if not families:
-        raise NotFoundError(
-            "there is no release yet", where=str(registry), remedy="make one: earthsnap +experiment=plants"
-        )
-    raise ConfigError("say whose endpoint it is", where="family", allowed=", ".join(families))
