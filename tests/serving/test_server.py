@@ -325,7 +325,7 @@ def test_a_release_of_another_digest_is_refused(release: Path, tmp_path: Path) -
         (("release=plants-7",), "there is no release 'plants-7'"),
         (("release=/nowhere/at/all",), "no release lies in this folder"),
         (("release=plants-7", "endpoint=prod"), "say what is to be served"),
-        (("endpoint=prod",), "there is no release yet"),
+        (("endpoint=prod",), "the registry holds no release yet"),
     ],
 )
 def test_what_cannot_be_served_is_said(earthsnap: Callable[..., Said], arguments: tuple[str, ...], said: str) -> None:

@@ -18,7 +18,7 @@ from earthsnap_train.serving.refusal import Refusal
 
 _REMEMBER = 0.1  # weight of the newest measurement in the running mean of seconds a photograph takes
 
-_PATIENT_NICENESS = 10
+_PATIENT_NICENESS = 10  # much more, and it would sleep with Python's lock in its hands while others want it
 
 
 @dataclass(kw_only=True, eq=False)
@@ -74,7 +74,9 @@ class Workers:
         self._line: deque[Waiting] = deque()
         self._later: deque[Waiting] = deque()
         self._num_waiting = 0
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._put_off_one = threading.Condition(lock)  # the patient thread's own: it need not wake for each request
         self._seconds_each = 0.02
         self._ended = False
         self._threads = [
@@ -100,7 +102,7 @@ class Workers:
                 raise Refusal(429, "busy", "too many photographs are waiting", retry_after_s=self._retry_after_s())
             self._line.append(waiting)
             self._num_waiting += len(photographs)
-            self._changed.notify_all()
+            self._changed.notify()
         try:
             async with asyncio.timeout(self._timeout_s):
                 result = await waiting.answered
@@ -123,6 +125,7 @@ class Workers:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+            self._put_off_one.notify_all()
 
     # ---- in the threads
 
@@ -154,17 +157,17 @@ class Workers:
         with self._changed:
             self._num_waiting += len(waiting.photographs)
             self._later.append(waiting)
-            self._changed.notify_all()
+            self._put_off_one.notify()
 
     def _work_patiently(self) -> None:
         with contextlib.suppress(OSError, AttributeError):  # where threads have no priority of their own, all are equal
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _PATIENT_NICENESS)
         while True:
-            with self._changed:
+            with self._put_off_one:
                 while not self._later:
                     if self._ended:
                         return
-                    self._changed.wait()
+                    self._put_off_one.wait()
                 waiting = self._later.popleft()
                 self._num_waiting -= len(waiting.photographs)
             if not waiting.dropped:

@@ -6,14 +6,15 @@ Several processes may append to one file: what each writes is whole lines, in on
 import json
 import logging
 import os
-import queue
 import threading
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 _MAX_PENDING = 10_000
+_WRITE_EVERY_S = 0.1  # many lines with one write; a server that is killed loses this much
 Kind = Literal["answers", "feedback"]
 
 
@@ -22,36 +23,32 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._pending: queue.Queue[tuple[Kind, Mapping[str, object]] | None] = queue.Queue(_MAX_PENDING)
+        self._pending: deque[tuple[Kind, Mapping[str, object]]] = deque()
+        self._closing = threading.Event()
         self.num_lost = 0
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._thread.start()
 
     def add(self, kind: Kind, entry: Mapping[str, object]) -> None:
-        try:
-            self._pending.put_nowait((kind, {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **entry}))
-        except queue.Full:
+        if len(self._pending) >= _MAX_PENDING:
             self.num_lost += 1
+        else:
+            self._pending.append((kind, {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **entry}))
 
     def close(self) -> None:
         """Writes what is pending."""
-        self._pending.put(None)
+        self._closing.set()
         self._thread.join()
 
     def _write_all(self) -> None:
-        ended = False
-        while not ended:
+        closing = False
+        while not closing:
+            closing = self._closing.wait(_WRITE_EVERY_S)
             lines: dict[str, list[str]] = {}
-            one = self._pending.get()
-            while one is not None:
-                kind, entry = one
+            while self._pending:
+                kind, entry = self._pending.popleft()
                 line = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
                 lines.setdefault(f"{kind}-{str(entry['at'])[:10]}.jsonl", []).append(f"{line}\n")
-                try:
-                    one = self._pending.get_nowait()
-                except queue.Empty:
-                    break
-            ended = one is None
             for name, those in lines.items():
                 self._write(name, those)
 
