@@ -28,7 +28,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     # photographs -> a checked, versioned, split manifest
     "draw": Kind(run="data.flora.draw:run", revision=1, libraries=("pillow", "numpy"), parallel_inside=True),
-    "ingest": Kind(run="data.ingest:run", revision=1, libraries=("pillow", "pillow-heif"), parallel_inside=True),
+    "ingest": Kind(run="data.ingest:run", revision=2, libraries=("pillow", "pillow-heif"), parallel_inside=True),
     # -> what each node is taught from
     "select": Kind(run="data.select:run", revision=1, light=True),
     "records": Kind(run="data.records:run", revision=1, libraries=("pillow",)),
