@@ -158,7 +158,7 @@ class _Driver:
         wish = self.deployments.wanted(self.family, "stage")
         if wish is None or wish.releases != (self.name,):
             self.deployments.want(self.family, "stage", Wanted(stable=self.name))
-        self.follower.line(f"{self.name} is loaded in stage, at {self.stage.url}")
+        self.follower.line(f"{self.name} is being loaded in stage, at {self.stage.url}")
         self._until_loaded("stage", rollout)
 
     def _test(self, rollout: Rollout) -> None:
