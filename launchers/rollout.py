@@ -21,6 +21,7 @@ from earthsnap_train.release.golden import read_golden
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.rollout import PATIENCE, Action, Situation, Verdict, judge, next_action
 from earthsnap_train.release.stage_tests import Check, run_tests
+from earthsnap_train.serving.runtimes import Precision
 from earthsnap_train.spec.deployment import Deployment, EndpointName
 from launchers.loading import LOAD_WITHIN_S, is_up, not_loaded, observe_or_start
 from launchers.probes import Probes
@@ -54,17 +55,20 @@ def roll_out(
     endpoints: Mapping[EndpointName, Endpoint],
     follower: Follower,
     *,
+    precision: Precision,
     origin: str,
     stop: threading.Event | None = None,
 ) -> Arrived:
     """Goes on from wherever the rollout of this release is. ``stop``: leaves it where it is, by KeyboardInterrupt.
+
+    ``precision``: in which the endpoints compute.
 
     Raises ConfigError where it may not go on, DrivenElsewhere while another process drives one of this family, StageError
     when the release fails and is sent back, EnvironmentProblem where an endpoint cannot be brought up.
     """
     family = registry.get(name).family
     with _only_driver(registry.root, family):
-        driver = _Driver(name, registry, deployment, endpoints, follower, origin, stop or threading.Event())
+        driver = _Driver(name, registry, deployment, endpoints, follower, precision, origin, stop or threading.Event())
         try:
             return driver.drive()
         except KeyboardInterrupt:
@@ -92,11 +96,12 @@ def _only_driver(root: Path, family: str) -> Iterator[None]:
 class _Driver:
     def __init__(
         self, name: str, registry: Registry, deployment: Deployment, endpoints: Mapping[EndpointName, Endpoint],
-        follower: Follower, origin: str, stop: threading.Event,
+        follower: Follower, precision: Precision, origin: str, stop: threading.Event,
     ) -> None:  # fmt: skip
         self.name, self.registry, self.deployment = name, registry, deployment
         self.stage, self.prod = endpoints["stage"], endpoints["prod"]
         self.follower, self.origin, self.stop = follower, origin, stop
+        self.precision = precision
         self.deployments = Deployments(registry.root)
         self.release = registry.get(name)
         self.family = self.release.family
@@ -166,7 +171,7 @@ class _Driver:
         checks: list[Check] = []
         for _ in range(MOST_TEST_RUNS):
             self._load_in_stage(rollout)
-            checks = run_tests(self.stage.url, self.release, tests, self._heard)
+            checks = run_tests(self.stage.url, self.release, tests, self.precision, self._heard)
             if all(check.passed for check in checks) or is_up(self.stage):
                 break
             self.follower.line("the stage endpoint ended meanwhile; the tests begin anew")
@@ -205,7 +210,7 @@ class _Driver:
         self.follower.line(
             f"canary: step {number + 1} of {len(prod.steps)}, {100 * step.share:g} % of the requests for {step.bake_s:g} s"
         )
-        golden = read_golden(self.release.path)
+        golden = read_golden(self.release.path, self.precision)
         with Probes(self.prod.url, canary=self.name, stable=champion, golden=golden) as probes:
             verdict = self._watch(rollout, action, probes)
         figures = {**about, **verdict.figures, "golden photographs": probes.num}

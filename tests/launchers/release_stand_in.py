@@ -26,7 +26,7 @@ class StandIn:
     def __init__(self, name: str, folder: Path, registry: Path) -> None:
         self.release = Registry(registry).get(name)
         self.orders = folder / f"{name}.json"
-        self.golden = {photograph.data: photograph for photograph in read_golden(self.release.path)}
+        self.golden = {photograph.data: photograph for photograph in read_golden(self.release.path, "float32")}
         self.family = Family.model_validate_json((self.release.path / "family.json").read_bytes())
 
     def told(self) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def drive(spec: RunSpec, spec_file: Path, release: str, stop: threading.Event | 
     with Follower(Console()) as follower:
         return roll_out(
             release, Registry(Path(spec.paths.registry)), spec.deployment, endpoints(spec, spec_file), follower,
-            origin="test", stop=stop,
+            precision=spec.serving.precision, origin="test", stop=stop,
         )  # fmt: skip
 
 

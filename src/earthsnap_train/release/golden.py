@@ -6,22 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Of a probability. Another engine, processor or precision moves it by less; another model by more.
-TOLERANCE = 0.02
+from earthsnap_train.serving.runtimes import TOLERANCE, Precision
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photograph:
-    """``species_id``: what it shows; ``top``: the likeliest species by the evaluated models, best first."""
+    """``species_id``: what it shows; ``top``: the likeliest species by the evaluated models, best first.
+
+    ``tolerance``: by how much another engine or processor may move a probability; another model moves it by more.
+    """
 
     name: str
     data: bytes
     species_id: str
     top: Sequence[tuple[str, float]]
+    tolerance: float
 
 
-def read_golden(release: Path) -> list[Photograph]:
-    """In the order in which they were chosen: each group in turn."""
+def read_golden(release: Path, precision: Precision) -> list[Photograph]:
+    """In the order in which they were chosen: each group in turn. ``precision``: that in which they will be answered."""
     folder = release / "golden"
     answers = json.loads((folder / "answers.json").read_bytes())
     return [
@@ -30,6 +33,7 @@ def read_golden(release: Path) -> list[Photograph]:
             data=(folder / answer["file"]).read_bytes(),
             species_id=answer["species_id"],
             top=[(species, float(probability)) for species, probability in answer["top"]],
+            tolerance=TOLERANCE[precision],
         )
         for answer in answers
     ]
@@ -49,11 +53,11 @@ def difference(photograph: Photograph, answer: Mapping[str, Any]) -> str | None:
     said = {str(one["species_id"]): float(one["probability"]) for one in answer.get("species") or ()}
     first, likeliest = photograph.top[0]
     came = named(answer)
-    allowed = [species for species, probability in photograph.top if probability >= likeliest - TOLERANCE]
+    allowed = [species for species, probability in photograph.top if probability >= likeliest - photograph.tolerance]
     if came not in allowed:
         return f"golden photograph {photograph.name}: {first} was evaluated, {came or 'nothing'} was answered"
     for species, probability in photograph.top:
-        if species in said and abs(said[species] - probability) > TOLERANCE:
+        if species in said and abs(said[species] - probability) > photograph.tolerance:
             return (
                 f"golden photograph {photograph.name}: {species} at {probability:.3f} was evaluated, "
                 f"at {said[species]:.3f} was answered"

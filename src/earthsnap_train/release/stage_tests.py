@@ -15,8 +15,9 @@ import numpy as np
 from scipy.stats import binom
 
 from earthsnap_train.models.family import Family
-from earthsnap_train.release.golden import TOLERANCE, Photograph, difference, named, read_golden
+from earthsnap_train.release.golden import Photograph, difference, named, read_golden
 from earthsnap_train.release.registry import Release
+from earthsnap_train.serving.runtimes import Precision
 from earthsnap_train.spec.deployment import StageTests
 
 RELEASE_HEADER = "X-Earthsnap-Release"
@@ -43,16 +44,18 @@ class Reply:
     json: Mapping[str, Any]
 
 
-def run_tests(url: str, release: Release, tests: StageTests, heard: Callable[[Check], None]) -> list[Check]:
+def run_tests(
+    url: str, release: Release, tests: StageTests, precision: Precision, heard: Callable[[Check], None]
+) -> list[Check]:
     """All of them, whether or not one fails; ``heard`` hears of each when it has ended. ``url``: of the stage endpoint."""
-    return asyncio.run(_Stage(url, release, tests).run(heard))
+    return asyncio.run(_Stage(url, release, tests, precision).run(heard))
 
 
 class _Stage:
-    def __init__(self, url: str, release: Release, tests: StageTests) -> None:
+    def __init__(self, url: str, release: Release, tests: StageTests, precision: Precision) -> None:
         self.url, self.release, self.tests = url, release, tests
         self.family = Family.model_validate_json((release.path / "family.json").read_bytes())
-        self.golden = read_golden(release.path)
+        self.golden = read_golden(release.path, precision)
         self.session: aiohttp.ClientSession
         self.replies: list[Reply] = []
 
@@ -117,7 +120,7 @@ class _Stage:
         return Check(
             name="golden answers",
             passed=not wrong,
-            said=f"{right} of {len(self.golden)} as evaluated, within {TOLERANCE:g}"
+            said=f"{right} of {len(self.golden)} as evaluated, within {self.golden[0].tolerance:g}"
             + "".join(f"; {one}" for one in wrong[:3]) + ("; ..." if len(wrong) > 3 else ""),
             figures={"photographs": len(self.golden), "right": right},
         )  # fmt: skip

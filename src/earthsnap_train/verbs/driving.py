@@ -33,6 +33,7 @@ def drive(spec: RunSpec, release: str) -> Arrived:
                 spec.deployment,
                 endpoints(spec, registry.get(release).family),
                 follower,
+                precision=spec.serving.precision,
                 origin=ORIGIN,
                 stop=threading.Event(),
             )

@@ -26,7 +26,14 @@ def run(spec: RunSpec) -> tuple[int, None]:
         family = registry.get(release).family
         follower = Follower(console, family=family)
         arrived = roll_out(
-            release, registry, spec.deployment, endpoints(spec, family), follower, origin="watch", stop=stop
+            release,
+            registry,
+            spec.deployment,
+            endpoints(spec, family),
+            follower,
+            precision=spec.serving.precision,
+            origin="watch",
+            stop=stop,
         )
         follower.line(
             f"{release} is live at {arrived.url}"
