@@ -80,6 +80,23 @@ def test_without_users_golden_photographs_make_the_number(kit: RolloutKit) -> No
     assert kit.live == SECOND
 
 
+@pytest.mark.slow
+def test_a_canary_is_watched_for_all_of_its_step(tmp_path: Path) -> None:
+    with ended_afterwards(RolloutKit(tmp_path, "deployment.prod.steps=[{share: 0.5, bake_s: 6}]")) as kit:
+        make_release(kit.registry, seed=1)
+        kit.roll_out(FIRST)
+        make_release(kit.registry, seed=2)
+        driver = kit.start(SECOND)
+        begun = until_phase(kit, "canary")
+        time.sleep(5)
+        wanted = kit.deployments.wanted(FAMILY, "prod")
+        assert wanted is not None
+        assert wanted.canary == SECOND
+        assert begun.since + 5 < time.time() < wanted.watched_until
+        assert SECOND in load(kit.endpoints["prod"].url, num=20, body=kit.photograph).by
+        assert driver.wait() == 0
+
+
 def test_what_is_live_already_is_no_error_and_changes_nothing(kit: RolloutKit) -> None:
     before = kit.registry.ledger.history()
     arrived = kit.roll_out(FIRST)
