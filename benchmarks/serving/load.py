@@ -69,17 +69,25 @@ async def send(
 
 
 async def highest_rate(
-    url: str, bodies: Sequence[bytes], *, p99_ms: float, start: float, seconds: float = 8, step: float = 1.06
+    url: str, bodies: Sequence[bytes], *, p99_ms: float, start: float, seconds: float = 6
 ) -> Outcome:
-    """The last of a rising series of rates at which everything was answered and p99 stayed below ``p99_ms``."""
-    best, rate, misses = Outcome(rate=0), start, 0
-    while misses < 2:  # once is bad luck
+    """The highest rate at which everything was answered and p99 stayed below ``p99_ms``: in strides, then in small steps."""
+    best, rate, stride = Outcome(rate=0), start, 1.4
+    while True:
         outcome = await send(url, bodies, rate=rate, seconds=seconds)
         good = outcome.failed == 0 and outcome.quantile_ms(0.99) <= p99_ms
-        print(f"    {rate:6.0f}/s  p50 {outcome.quantile_ms(0.5):6.1f} ms  p99 {outcome.quantile_ms(0.99):7.1f} ms"
-              f"  failed {outcome.failed}", flush=True)  # fmt: skip
+        print(
+            f"    {rate:6.0f}/s  p50 {outcome.quantile_ms(0.5):6.1f} ms  p99 {outcome.quantile_ms(0.99):7.1f} ms"
+            f"  failed {outcome.failed}",
+            flush=True,
+        )
+        await asyncio.sleep(1)
         if good:
-            best, rate, misses = outcome, rate * step, 0
+            best = outcome
+        elif stride < 1.1:
+            return best
         else:
-            misses += 1
-    return best
+            stride = 1.06
+        rate = (best.rate or start / 1.4) * stride
+        if not good and best.rate == 0:
+            start /= 1.4

@@ -23,7 +23,7 @@ def endpoints(spec: RunSpec, family: str) -> dict[EndpointName, Endpoint]:
 
 def drive(spec: RunSpec, release: str) -> Arrived:
     """As far as it goes by itself, shown on the terminal; messages are sent however it ends."""
-    interrupt_on_sigterm()
+    stop = told_to_end()
     registry = Registry(Path(spec.paths.registry))
     with Follower(console(stderr=spec.json_output)) as follower:
         try:
@@ -35,7 +35,7 @@ def drive(spec: RunSpec, release: str) -> Arrived:
                 follower,
                 precision=spec.serving.precision,
                 origin=ORIGIN,
-                stop=threading.Event(),
+                stop=stop,
             )
         finally:
             tell(spec)
@@ -56,8 +56,18 @@ def conclude(spec: RunSpec, arrived: Arrived) -> None:
         )
 
 
-def interrupt_on_sigterm() -> None:
-    def interrupt(number: int, frame: FrameType | None) -> None:
+def told_to_end() -> threading.Event:
+    """Set by an interrupt and by SIGTERM, which raise KeyboardInterrupt besides.
+
+    An exception that arises while Python clears up an object is lost; whoever looks at the event ends all the same.
+    """
+    told = threading.Event()
+
+    def tell_it(number: int, frame: FrameType | None) -> None:
+        told.set()
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, tell_it)
+    return told

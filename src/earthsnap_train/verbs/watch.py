@@ -7,7 +7,7 @@ from earthsnap_train.release.messages import messengers
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.job import Watch
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.verbs.driving import endpoints, interrupt_on_sigterm
+from earthsnap_train.verbs.driving import endpoints, told_to_end
 from earthsnap_train.verbs.terminal import console as console_for_people
 from launchers.rollout import roll_out
 from launchers.rollout_progress import Follower
@@ -17,7 +17,7 @@ from launchers.watch import watch
 def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, Watch)
-    interrupt_on_sigterm()
+    stop = told_to_end()
     registry = Registry(Path(spec.paths.registry))
     console = console_for_people(stderr=spec.json_output)
     watcher = Follower(console, family="watch")
@@ -43,5 +43,8 @@ def run(spec: RunSpec) -> tuple[int, None]:
 
     if not job.once:
         watcher.line(f"looks for approvals in {registry.root}")
-    watch(registry, drive, messengers(spec.deployment.messages, watcher.line), watcher.line, once=job.once)
+    receivers = messengers(spec.deployment.messages, watcher.line)
+    watch(registry, drive, receivers, watcher.line, once=job.once, stop=stop)
+    if stop.is_set():
+        raise KeyboardInterrupt
     return 0, None
