@@ -191,12 +191,17 @@ def running(*arguments: str, folder: Path) -> Iterator[Any]:
     process = subprocess.Popen(
         program(*arguments), cwd=folder, env=environment(PYTHONUNBUFFERED="1"), stdout=subprocess.PIPE, text=True,
         start_new_session=True,
+        # Where the tests run in the background an interrupt is ignored, and that would be inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        try:
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
 
 
 def test_from_approval_to_live_and_back_by_a_button(

@@ -45,6 +45,4 @@ def run(spec: RunSpec) -> tuple[int, None]:
         watcher.line(f"looks for approvals in {registry.root}")
     receivers = messengers(spec.deployment.messages, watcher.line)
     watch(registry, drive, receivers, watcher.line, once=job.once, stop=stop)
-    if stop.is_set():
-        raise KeyboardInterrupt
     return 0, None
