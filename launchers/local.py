@@ -224,10 +224,15 @@ class _Run:
     def _listen(self) -> None:
         while True:
             try:
-                self.listen(self.events.get(timeout=0.1))
+                event: Event = self.events.get(timeout=0.1)
             except queue.Empty:
                 if self.ended.is_set():
                     return
+                continue
+            try:
+                self.listen(event)
+            except Exception as error:  # told at the end; a run that nobody hears begins nothing more
+                self.failure = self.failure or in_our_words(error, self.plan.stage(event.stage))
 
     def _close(self) -> None:
         """Waits for the processes, and then for the last that they said."""

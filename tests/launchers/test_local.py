@@ -1,5 +1,6 @@
 """A plan is run on this machine by processes; whatever happens to them, nothing is done twice and nothing stays behind."""
 
+import contextlib
 import errno
 import json
 import os
@@ -170,14 +171,26 @@ def test_a_process_ended_from_outside_is_told_with_a_remedy(store: Store) -> Non
     def listen(event: Event) -> None:
         if event.kind == "progress":
             for child in psutil.Process().children():
-                if "spawn_main" in " ".join(child.cmdline()):
-                    child.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended is listed, too
+                    if "spawn_main" in " ".join(child.cmdline()):
+                        child.kill()
 
     with pytest.raises(EnvironmentProblem, match="ended from outside") as raised:
         launch(plan_of(draw(plants_per_species=400, image_px=200)), SETTINGS, store, {}, listen)
 
     assert raised.value.remedy.startswith("launcher.stages=1")
     assert list(store.all()) == []
+
+
+def test_a_listener_that_fails_stops_the_run_and_is_told(store: Store) -> None:
+    def listen(event: Event) -> None:
+        if event.kind == "progress":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(EnvironmentProblem, match="the disk is full") as raised:
+        launch(plan_of(draw(plants_per_species=40)), SETTINGS, store, {}, listen)
+
+    assert raised.value.where == "draw"
 
 
 def _memory_of_a_gpu() -> Exception:
