@@ -39,7 +39,10 @@ NAMELESS = (
     "rollout", "promote", "rollback", "watch", "console", "user",
 )  # fmt: skip
 # Parts of a declaration that are open to new keys: there no override needs Hydra's ``+``.
-OPEN = ("nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups", "dataset.source.columns.ranks")
+OPEN = (
+    "nodes", "tuning.space", "tuning.nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups",
+    "dataset.source.columns.ranks",
+)  # fmt: skip
 
 
 def main() -> None:

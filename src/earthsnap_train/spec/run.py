@@ -17,6 +17,7 @@ from earthsnap_train.spec.serving import Serving
 from earthsnap_train.spec.taxonomy import TaxonomySpec
 from earthsnap_train.spec.tracking import TrackingSpec
 from earthsnap_train.spec.training import Training
+from earthsnap_train.spec.tuning import TuningSpec
 
 FamilyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 
@@ -47,6 +48,7 @@ class RunSpec(SpecModel):
     backbone: Backbone
     training: Training
     nodes: dict[str, dict[str, object]]
+    tuning: TuningSpec
     evaluation: Evaluation
     serving: Serving
     deployment: Deployment
