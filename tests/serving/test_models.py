@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from earthsnap_train.errors import EnvironmentProblem
+from earthsnap_train.models.export import sha256_of
 from earthsnap_train.models.family import Family
 from earthsnap_train.release.bundle_files import model_files
 from earthsnap_train.release.load import load_and_try, open_release
 from earthsnap_train.serving.engine import Engine, Models
 from earthsnap_train.serving.precision import holds
 from earthsnap_train.serving.runtimes import TOLERANCE, OpenVino
-from tests.serving.served import served
+from earthsnap_train.serving.server import serve
+from tests.serving.served import served, start
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +146,35 @@ def test_openvino_that_is_not_there_is_said_with_how_to_get_it(monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(EnvironmentProblem, match=r"pip install .*openvino"):
         OpenVino(streams=1, precision="float32")
+
+
+# ---- integers
+
+
+def test_a_server_answers_in_integers_and_says_so(tiny: Callable[..., Any], tmp_path: Path) -> None:
+    release: Path = tiny("training=head", "backbone.quantization=int8").release()
+    with served(release, tmp_path) as server:
+        assert server.get("/v1/info").json["precision"] == "int8"
+        golden = json.loads((release / "golden/answers.json").read_text())
+        for one in golden[:4]:
+            said = server.identify((release / "golden" / one["file"]).read_bytes()).json["species"][0]
+            assert said["species_id"] == one["top"][0][0]
+            assert said["probability"] == pytest.approx(one["top"][0][1], abs=1e-4)
+
+
+def test_a_release_in_integers_is_not_served_where_they_are_computed_otherwise(
+    tiny: Callable[..., Any], tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    shutil.copytree(tiny("training=head", "backbone.quantization=int8").release(), release)
+    answers = json.loads((release / "golden/answers.json").read_text())
+    for answer in answers:
+        answer["top"] = [[species, 1.0 - probability] for species, probability in reversed(answer["top"])]
+    (release / "golden/answers.json").write_text(json.dumps(answers))
+    described = json.loads((release / "release.json").read_text())
+    described["files"]["golden/answers.json"] = sha256_of(release / "golden/answers.json")
+    (release / "release.json").write_text(json.dumps(described))
+
+    with pytest.raises(EnvironmentProblem, match="does not give the golden answers") as raised:
+        serve(start(release, tmp_path))
+    assert "backbone.quantization=none" in raised.value.remedy

@@ -1,7 +1,8 @@
 """Stage ``embed``: what the frozen trunk makes of one group's stored photographs.
 
 Writes ``features.npy`` (float32 [N, F], rows in the order of ``index.json``'s ``image_ids``). On the CPU the ONNX trunk
-computes them, so that heads are taught on exactly what serving will show them; a GPU runs the torch trunk.
+computes them, so that heads are taught on exactly what serving will show them; a GPU runs the torch trunk, unless serving
+computes in integers.
 """
 
 import hashlib
@@ -74,7 +75,7 @@ def preprocessing(backbone: Backbone) -> Preprocessing:
 def _features(
     images: Iterator[NDArray[np.uint8]], trunk: Path, backbone: Backbone, context: Context
 ) -> Iterator[Floats]:
-    if context.resources.accelerator == "cuda":
+    if context.resources.accelerator == "cuda" and backbone.quantization == "none":
         yield from _torch_features(images, trunk, backbone, context)
         return
     import onnxruntime as ort

@@ -20,7 +20,10 @@ Floats = NDArray[np.float32]
 
 
 class Node(BaseModel):
-    """One exported classifier. ``trunk`` and ``head`` are sha256 of their ONNX files; equal trunks run once."""
+    """One exported classifier. ``trunk`` and ``head`` are sha256 of their ONNX files; equal trunks run once.
+
+    ``quantization``: of the trunk.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,6 +34,7 @@ class Node(BaseModel):
     head: str
     trunk_multiply_adds: int
     head_multiply_adds: int
+    quantization: Literal["none", "int8"] = "none"
 
     @property
     def multiply_adds(self) -> int:
@@ -58,6 +62,11 @@ class Family(BaseModel):
     @cached_property
     def groups(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.group_of[s] for s in self.species))
+
+    @property
+    def quantized(self) -> bool:
+        """Whether any of its networks computes in integers."""
+        return any(node.quantization != "none" for node in self.nodes.values())
 
     @cached_property
     def classes_digest(self) -> str:
@@ -110,7 +119,8 @@ class Family(BaseModel):
             return np.zeros(groups_BG.shape, dtype=np.bool_)
         order_BG = np.argsort(-groups_BG, axis=1, kind="stable")
         sorted_BG = np.take_along_axis(groups_BG, order_BG, axis=1)
-        covered_before_BG = np.pad(np.cumsum(sorted_BG, axis=1)[:, :-1], ((0, 0), (1, 0)))
+        covered_before_BG = np.zeros_like(sorted_BG)
+        np.cumsum(sorted_BG[:, :-1], axis=1, out=covered_before_BG[:, 1:])
         limit = 1 if self.routing.kind == "hard" else self.routing.top_k
         wanted_BG = (covered_before_BG < self.routing.mass) & (np.arange(groups_BG.shape[1]) < limit)
         wanted_BG[:, 0] = True

@@ -1,6 +1,7 @@
 """Stage ``trunk``: the backbone as every node starts from it, with its cost, and as ONNX where it stays frozen.
 
-Writes ``trunk.safetensors``, ``trunk.json`` (number of features, multiply-adds a photograph) and ``trunk.onnx``.
+Writes ``trunk.safetensors``, ``trunk.json`` (number of features, multiply-adds a photograph) and ``trunk.onnx``, that
+one in 8-bit integers where they are declared.
 """
 
 import json
@@ -12,7 +13,9 @@ from safetensors.torch import save_file
 
 from earthsnap_train.context import Context
 from earthsnap_train.models.backbone import Trunk, initial_trunk
+from earthsnap_train.models.embed import preprocessing
 from earthsnap_train.models.heads import OPSET
+from earthsnap_train.models.quantize import drawings, quantize
 from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.model import SpecModel
 
@@ -31,7 +34,10 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     trunk = initial_trunk(s.backbone, seed=s.seed, weights=inputs.get("weights")).eval()
     save_file(trunk.state_dict(), out / "trunk.safetensors")
     (out / "trunk.json").write_text(json.dumps(describe(trunk, s.backbone), sort_keys=True, indent=1))
-    if s.onnx:
+    if s.onnx and s.backbone.quantization == "int8":
+        trunk_to_onnx(trunk, s.backbone.image_px, context.scratch / "exact.onnx")
+        quantize(context.scratch / "exact.onnx", drawings(preprocessing(s.backbone)), out / "trunk.onnx")
+    elif s.onnx:
         trunk_to_onnx(trunk, s.backbone.image_px, out / "trunk.onnx")
 
 

@@ -149,19 +149,16 @@ class _Compiler:
         weights = self.spec.backbone.weights
         package = weights.package if weights.kind == "package" else None
         # Where a file lies is no part of what it is: its content is an input.
-        backbone = self._network() | {"weights": {"kind": weights.kind, "file": None, "package": package}}
-        settings: Json = {
-            "backbone": backbone,
-            "seed": self.spec.seed,
-            "onnx": any(teaching.method != "full" for teaching in self.teaching.values()),
-        }
+        onnx = any(teaching.method != "full" for teaching in self.teaching.values())
+        backbone = self._network(exported=onnx) | {"weights": {"kind": weights.kind, "file": None, "package": package}}
+        settings: Json = {"backbone": backbone, "seed": self.spec.seed, "onnx": onnx}
         inputs = {"weights": "@weights"} if "weights" in self.found.externals else {}
         return self._stage("trunk", "trunk", inputs=inputs, settings=settings)
 
     def _embed(self, group: str) -> Stage:
         return self._stage(
             f"embed/{group}", "embed", inputs={"records": f"records/{group}", "trunk": "trunk"},
-            settings={"backbone": self._network()}, images=self.grouping.members(group),
+            settings={"backbone": self._network(exported=True)}, images=self.grouping.members(group),
         )  # fmt: skip
 
     def _node(self, node: str) -> Iterable[Stage]:
@@ -206,7 +203,7 @@ class _Compiler:
             inputs["calibrated"] = calibrated
         settings: Json = {
             "targets": self._targets(node),
-            "backbone": self._network(),
+            "backbone": self._network(exported=True),
             "classes": self._classes(node),
             "calibrate": calibrated is None,
         }
@@ -307,12 +304,11 @@ class _Compiler:
     def _classes(self, node: str) -> list[JsonValue]:
         return list(self.grouping.groups) if self._targets(node) == "groups" else list(self._species_of(node))
 
-    def _network(self) -> Json:
-        """The backbone without where its weights come from: those are an input."""
-        return {
-            **self.spec.backbone.model_dump(mode="json"),
-            "weights": {"kind": "none", "file": None, "package": None},
-        }
+    def _network(self, *, exported: bool = False) -> Json:
+        """The backbone without where its weights come from: those are an input. How it is exported teaches nothing."""
+        weights: Json = {"weights": {"kind": "none", "file": None, "package": None}}
+        quantization: Json = {} if exported else {"quantization": "none"}
+        return self.spec.backbone.model_dump(mode="json") | weights | quantization
 
     def _photograph_settings(self) -> Json:
         backbone = self.spec.backbone

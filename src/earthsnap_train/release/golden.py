@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from earthsnap_train.models.family import Family
 from earthsnap_train.serving.runtimes import TOLERANCE, Precision
 
 
@@ -24,8 +25,9 @@ class Photograph:
 
 
 def read_golden(release: Path, precision: Precision) -> list[Photograph]:
-    """In the order in which they were chosen: each group in turn. ``precision``: that in which they will be answered."""
+    """In the order in which they were chosen: each group in turn. ``precision``: in which floats will be computed."""
     folder = release / "golden"
+    quantized = Family.model_validate_json((release / "family.json").read_bytes()).quantized
     answers = json.loads((folder / "answers.json").read_bytes())
     return [
         Photograph(
@@ -33,7 +35,7 @@ def read_golden(release: Path, precision: Precision) -> list[Photograph]:
             data=(folder / answer["file"]).read_bytes(),
             species_id=answer["species_id"],
             top=[(species, float(probability)) for species, probability in answer["top"]],
-            tolerance=TOLERANCE[precision],
+            tolerance=TOLERANCE["int8" if quantized else precision],
         )
         for answer in answers
     ]

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +124,11 @@ class Engine:
     def __init__(self, family: Family, models: Models) -> None:
         self.family = family
         self.models = models
+
+    @property
+    def precision(self) -> Precision | Literal["int8"]:
+        """Of the trunks: that of their files, or what the runtime makes of floats."""
+        return "int8" if self.family.quantized else self.models.precision
 
     def answer(self, images_BCHW: NDArray[np.uint8]) -> Answer:
         """Routes a batch through the family."""

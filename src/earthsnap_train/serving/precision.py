@@ -1,4 +1,4 @@
-"""Whether a release may be served in a precision that it was not evaluated in."""
+"""Whether a release is answered here as it was evaluated, where engine or processor may make a difference."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ _NO_LIMIT: Final = 178  # megapixels: these photographs went through ingest
 def holds(opened: Opened, release: Path) -> bool:
     """Whether the golden photographs of this release get the golden answers, on this processor and in this precision."""
     engine = opened.engine
-    tolerance = TOLERANCE[engine.models.precision]
+    tolerance = TOLERANCE[engine.precision]
     folder = release / "golden"
     equal: list[bool] = []
     differences: list[float] = []

@@ -12,12 +12,13 @@ from earthsnap_train.errors import ConfigError, EnvironmentProblem
 # One input, one output; several threads may call it at once.
 Network = Callable[[NDArray[Any]], NDArray[np.float32]]
 Precision = Literal["float32", "bf16"]
-# How far a probability may lie from the golden one, which was computed in float32 (``benchmarks/serving``).
-TOLERANCE: Mapping[Precision, float] = {"float32": 0.02, "bf16": 0.15}
+# How far a probability may lie from the golden one, which ONNX Runtime computed where the release was made: engines and
+# processors round integers each in their own way (``benchmarks/serving``).
+TOLERANCE: Mapping[Precision | Literal["int8"], float] = {"float32": 0.02, "bf16": 0.15, "int8": 0.25}
 
 
 class Runtime(Protocol):
-    """Opens networks. ``precision``: what it really computes in."""
+    """Opens networks. ``precision``: what it really computes in where a network has floats."""
 
     precision: Precision
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earthsnap_train.errors import ConfigError, EarthsnapError, NotFoundError
+from earthsnap_train.errors import ConfigError, EarthsnapError, EnvironmentProblem, NotFoundError
 from earthsnap_train.processes import end_with_lifeline, usable_cores
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.spec.serving import Serving
@@ -114,9 +114,15 @@ def _open(start: Start) -> "Service":
         return opened
 
     opened = opened_in(settings.precision)
-    if opened.engine.models.precision != "float32" and not holds(opened, start.path):
+    if opened.engine.models.precision == "bf16" and not holds(opened, start.path):
         print(f"{start.release} does not give its golden answers in {settings.precision}: float32 it is", flush=True)  # noqa: T201
         opened = opened_in("float32")
+    if opened.engine.precision == "int8" and not holds(opened, start.path):
+        raise EnvironmentProblem(
+            f"this processor does not give the golden answers of {start.release}, which computes in 8-bit integers",
+            where=f"serving.engine={settings.engine}",
+            remedy="another engine or processor, or a release made with backbone.quantization=none",
+        )
     digest = start.digest or release_digest(start.path)
     return Service(opened, Identity(release=start.release, digest=digest, family=start.family), settings, start.journal)
 

@@ -64,7 +64,7 @@ class Service:
             observer=self.metrics.observer,
         )
         models = opened.engine.models
-        self.precision = models.precision
+        self.precision = opened.engine.precision
         self.metrics.look(
             num_waiting=lambda: self._workers.num_waiting,
             num_loads=lambda: models.num_loads,

@@ -26,7 +26,10 @@ class Weights(SpecModel):
 
 
 class Backbone(SpecModel):
-    """``crop_fraction``: the share of the shorter side that the centre crop keeps. ``mean``/``std``: of values in 0..1."""
+    """``crop_fraction``: the share of the shorter side that the centre crop keeps. ``mean``/``std``: of values in 0..1.
+
+    ``quantization``: of the exported network, which is the one that is evaluated and served.
+    """
 
     library: Literal["timm", "torchvision"]
     name: str
@@ -36,3 +39,4 @@ class Backbone(SpecModel):
     interpolation: Literal["bilinear", "bicubic", "lanczos"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    quantization: Literal["none", "int8"]
