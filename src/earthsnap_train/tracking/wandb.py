@@ -175,6 +175,6 @@ def replay(folder: Path) -> None:
             api.run(f"{place}/{link.run_id}").use_artifact(artifact)
         else:
             assert link.target is not None
-            artifact.link(link.target, aliases=[artifact.version])
+            artifact.link(link.target, aliases=[link.asset.partition(":")[2]])
         done.append(link)
         links.without(done).write(folder)
