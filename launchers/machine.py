@@ -60,7 +60,7 @@ def gpus() -> dict[str, float]:
 def read_gpus(said: str) -> dict[str, float]:
     """``0, 37, 1024``: number, percent, MiB; a figure that the driver does not know is left out."""
     figures: dict[str, float] = {}
-    for line in said.splitlines():
+    for line in (line for line in said.splitlines() if line.count(",") == 2):
         number, percent, memory_mib = (part.strip() for part in line.split(","))
         if percent.isdigit():
             figures[f"gpu{number}_percent"] = float(percent)

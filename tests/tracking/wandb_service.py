@@ -46,7 +46,7 @@ class Arrived:
     committed: set[str] = field(default_factory=set)
     uses: list[tuple[str, str]] = field(default_factory=list)
     linked: list[tuple[str, str]] = field(default_factory=list)
-    reports: list[dict[str, Any]] = field(default_factory=list)
+    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     is_silent: threading.Event = field(default_factory=threading.Event)
     is_over: threading.Event = field(default_factory=threading.Event)
@@ -220,3 +220,20 @@ class _Handler(BaseHTTPRequestHandler):
         said = asked["input"]
         self.arrived.linked.append((self.arrived.artifacts[said["artifactID"]], said["artifactPortfolioName"]))
         return {"result": {"versionIndex": 0}}
+
+    def on_ProjectInternalId(self, asked: Mapping[str, Any]) -> object:  # noqa: N802
+        return {"project": {"id": "project", "internalId": "1"}}
+
+    def on_GetProjects(self, asked: Mapping[str, Any]) -> object:  # noqa: N802
+        project = {"__typename": "Project", "id": "project", "name": PROJECT["name"], "entityName": ENTITY,
+                   "createdAt": "2026-11-22T10:00:00", "isBenchmark": False, "user": None}  # fmt: skip
+        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        return {"models": {"pageInfo": page, "edges": [{"node": project}]}}
+
+    def on_upsertView(self, asked: Mapping[str, Any]) -> object:  # noqa: N802
+        number = asked["id"] or f"report-{len(self.arrived.reports)}"
+        self.arrived.reports[number] = dict(asked)
+        names = ("name", "type", "displayName", "description", "spec")
+        view = {**{name: asked[name] for name in names}, "id": number, "updatedAt": "2026-11-22T10:00:00",
+                "project": {"id": "project", "name": PROJECT["name"], "entityName": ENTITY}}  # fmt: skip
+        return {"upsertView": {"view": view, "inserted": True}}

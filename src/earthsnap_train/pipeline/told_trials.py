@@ -82,4 +82,6 @@ def _is_number(value: object) -> bool:
 
 
 def _cell(value: object) -> Cell:
+    if value is None:
+        return None
     return value if isinstance(value, str | int | float) and not isinstance(value, bool) else str(value)

@@ -20,8 +20,17 @@ class Link(BaseModel):
     target: str | None = None
 
 
+class Page(BaseModel):
+    """A report of W&B."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    url: str
+
+
 class Links(BaseModel):
-    """``entity``: a team, or null for the account's own."""
+    """``entity``: a team, or null for the account's own. ``report``: the page that shows the run, once it was made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,7 +38,9 @@ class Links(BaseModel):
     project: str
     entity: str | None
     group: str
+    job_types: tuple[str, ...]
     waiting: tuple[Link, ...]
+    report: Page | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Links | None":

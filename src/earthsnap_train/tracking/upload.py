@@ -71,13 +71,16 @@ def _sync(folder: Path, runs: list[Path], url: str, until: float) -> str:
     return why or f"wandb sync ended with {process.returncode}: see {_log(folder)}"
 
 
-def report(folder: Path, *, most_s: float) -> str:
-    """Makes a page of a run that is up there. Returns why there is none, or nothing."""
+def report(folder: Path, *, most_s: float) -> tuple[str, str]:
+    """Makes a page of a run that is up there. Returns its address, and where there is none why."""
     url = service_url()
     if not answers(url):
-        return f"{url} does not answer"
+        return "", f"{url} does not answer"
     why, code = _aside(save_report, folder, url, time.monotonic() + most_s)
-    return why or (f"W&B refused it: see {_log(folder)}" if code else "")
+    links = Links.read(folder)
+    if code or links is None or links.report is None:
+        return "", why or f"W&B refused it: see {_log(folder)}"
+    return links.report.url, ""
 
 
 def _replay(folder: Path, url: str, until: float) -> str:

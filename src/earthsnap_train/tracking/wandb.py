@@ -75,8 +75,12 @@ class WandbTracker:
         for file in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
             _make_movable(file, folder)
         Links(
-            project=self._spec.project, entity=self._spec.entity, group=told.group, waiting=tuple(links)
-        ).write(folder)  # fmt: skip
+            project=self._spec.project,
+            entity=self._spec.entity,
+            group=told.group,
+            job_types=tuple(sorted({run.job_type for run in told.runs})),
+            waiting=tuple(links),
+        ).write(folder)
 
     def _artifact(self, wandb: Any, asset: Asset) -> Any:
         artifact = wandb.Artifact(asset.name, asset.kind, metadata=dict(asset.facts))

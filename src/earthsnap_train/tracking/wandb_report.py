@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from earthsnap_train.errors import EnvironmentProblem
-from earthsnap_train.tracking.links import Links
+from earthsnap_train.tracking.links import Links, Page
 
 TITLE_LENGTH = 128  # W&B's limit
-FULL, HALF = 24, 12  # columns of W&B's grid
+GRID_COLUMNS, HEIGHT = 24, 9  # of W&B's grid; of a panel
+MOST_GPUS = 8  # those that are not there draw nothing
 
 
 def require_reports() -> None:
@@ -22,68 +23,79 @@ def require_reports() -> None:
 
 
 def save_report(folder: Path) -> None:
-    """Of the run whose folder it is. Needs the network."""
+    """Of the run whose folder it is; made again it replaces the one before. Needs the network."""
     from earthsnap_train.tracking.wandb import own_entity
 
     links = Links.read(folder)
     assert links is not None, folder
-    build_report(links, entity=links.entity or own_entity()).save()
+    report = build_report(links, entity=links.entity or own_entity())
+    if links.report is not None:
+        report.id = links.report.id
+    report.save()
+    links.model_copy(update={"report": Page(id=report.id, url=report.url)}).write(folder)
 
 
 def build_report(links: Links, *, entity: str) -> Any:
-    """Curves of all nodes side by side, the machine, then what the evaluation found, weakest species first."""
+    """What was searched and learnt, what it is worth with the weakest species first, and how busy the machine was."""
     import wandb_workspaces.reports.v2 as wr
 
-    def runs(name: str, *job_types: str) -> Any:
-        kinds = ", ".join(f"'{one}'" for one in job_types)
-        only = f" and JobType in [{kinds}]" if job_types else ""
-        return wr.Runset(entity=entity, project=links.project, name=name, filters=f"Group = '{links.group}'{only}")
+    def runs(name: str, beginning: str = "") -> Any:
+        kinds = [one for one in links.job_types if one.startswith(beginning)]
+        only = f"JobType in [{', '.join(repr(one) for one in kinds)}]"
+        return wr.Runset(entity=entity, project=links.project, name=name, filters=f"Group = {links.group!r} and {only}")
 
-    def half(panel: Any, at: int) -> Any:
-        panel.layout = wr.Layout(x=HALF * (at % 2), y=8 * (at // 2), w=HALF, h=8)
-        return panel
+    def section(title: str, panels: list[Any], runset: Any, *, columns: int = 2) -> list[Any]:
+        for at, panel in enumerate(panels):
+            width = GRID_COLUMNS // columns
+            panel.layout = wr.Layout(x=width * (at % columns), y=HEIGHT * (at // columns), w=width, h=HEIGHT)
+        return [wr.H2(text=title), wr.PanelGrid(runsets=[runset], panels=panels)]
 
-    curves = [
+    searched = [
+        wr.ScatterPlot(title="Value by learning rate", x="param/lr", y="trial/value", log_x=True),
+        wr.LinePlot(title="Value by trial", x="Step", y=["trial/value"]),
+        wr.WeavePanelSummaryTable(table_name="trials"),
+        wr.WeavePanelSummaryTable(table_name="trial_curves"),
+    ]
+    learnt = [
         wr.LinePlot(title="Loss on the training split", x="Step", y=["loss"], log_y=True),
         wr.LinePlot(title="Loss on the validation split", x="Step", y=["val_loss"], log_y=True),
         wr.LinePlot(title="Named right on the validation split", x="Step", y=["val_top1"]),
         wr.LinePlot(title="Photographs a second", x="Step", y=["images_per_s"]),
         wr.BarPlot(title="Named right on the test split, by node", metrics=["test_top1"]),
-        wr.BarPlot(title="Seconds, by job", metrics=["seconds"]),
+        wr.BarPlot(title="Seconds, by node", metrics=["seconds"]),
     ]
-    machine = [
-        wr.LinePlot(title="Processor, %", x="machine/seconds", y=["machine/cpu_percent"]),
-        wr.LinePlot(title="Memory, GB", x="machine/seconds", y=["machine/memory_gb"]),
-        wr.LinePlot(title="GPU, %", x="machine/seconds", y=["machine/gpu0_percent"]),
-        wr.LinePlot(title="GPU's memory, GB", x="machine/seconds", y=["machine/gpu0_memory_gb"]),
-    ]
-    found = [
+    worth = [
         wr.ScalarChart(title="Named right by the family", metric="top1"),
         wr.ScalarChart(title="Calibration error of the family", metric="ece"),
         wr.MediaBrowser(title="Sure, and wrong", media_keys=["mistakes"], num_columns=3),
         wr.MediaBrowser(title="Look-alikes", media_keys=["look_alikes"], num_columns=3),
     ]
-    tables = [
-        wr.WeavePanelSummaryTable(table_name=name, layout=wr.Layout(x=0, y=12 * at, w=FULL, h=12))
-        for at, name in enumerate(("species", "confusions", "nodes", "gates"))
+    tables = [wr.WeavePanelSummaryTable(table_name=name) for name in ("species", "confusions", "nodes", "gates")]
+    gpus = range(MOST_GPUS)
+    machine = [
+        wr.LinePlot(
+            title="Processor and GPUs, %",
+            x="machine/seconds",
+            y=["machine/cpu_percent", *(f"machine/gpu{number}_percent" for number in gpus)],
+        ),
+        wr.LinePlot(
+            title="Memory of machine and GPUs, GB",
+            x="machine/seconds",
+            y=["machine/memory_gb", *(f"machine/gpu{number}_memory_gb" for number in gpus)],
+        ),
     ]
-
-    def grid(title: str, panels: list[Any], runset: Any) -> list[Any]:
-        return [wr.H2(text=title), wr.PanelGrid(runsets=[runset], panels=panels)]
-
-    nodes = ("train-parent", "train-child", "train-flat")
+    was_searched = any(one.startswith("tune-") for one in links.job_types)
     return wr.Report(
         project=links.project,
         entity=entity,
-        title=links.group[:TITLE_LENGTH],
+        title=links.group.replace("/", " ")[:TITLE_LENGTH],
         description="What was learnt, what it is worth, and where it goes wrong.",
         width="fluid",
         blocks=[
-            *grid("What was learnt", [half(panel, at) for at, panel in enumerate(curves)], runs("nodes", *nodes)),
-            *grid(
-                "What it is worth", [half(panel, at) for at, panel in enumerate(found)], runs("evaluation", "evaluate")
-            ),
-            *grid("Species, mistakes, nodes, gates", tables, runs("evaluation", "evaluate")),
-            *grid("The machine", [half(panel, at) for at, panel in enumerate(machine)], runs("jobs")),
+            *(section("What was searched", searched, runs("searches", "tune-")) if was_searched else ()),
+            *section("What was learnt", learnt, runs("nodes", "train-")),
+            *section("What it is worth", worth, runs("evaluation", "evaluate")),
+            *section("Species, mistakes, nodes, gates", tables, runs("evaluation", "evaluate"), columns=1),
+            *section("How busy the machine was", machine, runs("jobs")),
         ],
     )

@@ -34,12 +34,13 @@ def run(spec: RunSpec) -> tuple[int, None]:
     code = 0
     for folder in folders:
         uploaded = upload(folder, most_s=until - time.monotonic())
-        lines = [uploaded.missing or f"{uploaded.num_runs} runs are there"]
+        console.print(
+            f"{folder}  {uploaded.missing or f'{uploaded.num_runs} runs are there'}", markup=False, soft_wrap=True
+        )
         why = ""
         if job.report and not uploaded.missing:
-            why = report(folder, most_s=until - time.monotonic())
-            lines.append(f"no report, for {why}" if why else "its report is there")
-        console.print(f"{folder}  {'; '.join(lines)}", markup=False, soft_wrap=True)
+            page, why = report(folder, most_s=until - time.monotonic())
+            console.print(f"{folder}  report {page or f'is missing, for {why}'}", markup=False, soft_wrap=True)
         if uploaded.missing or why:
             code = EnvironmentProblem.exit_code
     return code, None
