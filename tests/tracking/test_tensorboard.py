@@ -1,19 +1,18 @@
 """What TensorBoard is told. Its event files are read back with its own reader."""
 
-import importlib.util
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from earthsnap_train.errors import EnvironmentProblem
-from earthsnap_train.spec.tracking import TensorBoard, Tracking
-from earthsnap_train.tracking.choice import trackers
+from earthsnap_train.spec.tracking import TensorBoard
 from earthsnap_train.tracking.port import TrackedFamily
 from earthsnap_train.tracking.tensorboard import TensorBoardTracker
+from tests.conftest import Said
 
 
 def read(told: TrackedFamily, folder: Path, job: str, num_pictures: int = 18) -> Any:
@@ -50,13 +49,13 @@ def test_pictures_are_no_more_than_was_asked_for(told: TrackedFamily, folder: Pa
     assert read(told, folder, "evaluate", num_pictures=1).Tags()["images"] == ["mistakes/01"]
 
 
-def test_without_the_package_it_is_told_before_a_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        "importlib.util.find_spec", lambda name, *rest: None if name == "tensorboard" else found(name, *rest)
-    )
-    monkeypatch.delitem(sys.modules, "earthsnap_train.tracking.tensorboard")
-    with pytest.raises(EnvironmentProblem) as problem:
-        trackers(Tracking(tensorboard=TensorBoard(num_pictures=0)))
+def test_without_the_package_it_is_told_before_a_run_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earthsnap: Callable[..., Said]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # as if it could not be found
 
-    assert 'pip install "earthsnap_train[tensorboard]"' in str(problem.value)
+    said = earthsnap("+experiment=plants", "tracking=[csv,tensorboard]")
+
+    assert said.code == 3
+    assert 'pip install "earthsnap_train[tensorboard]"' in said.err
+    assert not (tmp_path / "outputs").exists()

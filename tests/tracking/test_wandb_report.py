@@ -1,6 +1,7 @@
 """The page that W&B gets of a run, as its service would receive it."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,3 +69,16 @@ def test_what_was_searched_is_shown_only_where_something_was(folder: Path, arriv
     titles = [block.text for block in build_report(links, entity="team").blocks if hasattr(block, "text")]
 
     assert titles[:2] == ["What was searched", "What was learnt"]
+
+
+def test_without_the_package_sync_says_how_to_get_it(
+    told: TrackedFamily, folder: Path, monkeypatch: pytest.MonkeyPatch, earthsnap: Callable[..., Said]
+) -> None:
+    write(told, folder)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)  # as if it could not be found
+
+    said = earthsnap("sync", f"run={folder}", "report=true")
+
+    assert said.code == 3
+    assert 'pip install "earthsnap_train[wandb-report]"' in said.err
