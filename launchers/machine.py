@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +34,10 @@ class Sampler:
         self._thread.join(GPU_TIMEOUT_S)
 
     def _look(self) -> None:
+        with suppress(OSError):  # a run needs none of it
+            self._write()
+
+    def _write(self) -> None:
         import psutil
 
         psutil.cpu_percent()  # the share since the last call; the first has nothing to compare with

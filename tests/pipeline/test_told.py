@@ -158,5 +158,17 @@ def test_the_machine_is_cut_to_when_stages_ran(tmp_path: Path) -> None:
     assert machine.during(["c"]) == []  # it did not end
 
 
+def test_a_long_job_is_thinned_out(tmp_path: Path) -> None:
+    spans = [{"at": 0.0, "stage": "a", "event": "started"}, {"at": 20_000.0, "stage": "a", "event": "done"}]
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, spans)))
+    samples = [json.dumps({"at": 2.0 * number, "cpu_percent": 1.0}) for number in range(10_000)]
+    (tmp_path / "machine.jsonl").write_text("\n".join(samples))
+
+    rows = Machine.read(tmp_path).during(["a"])
+
+    assert 400 <= len(rows) <= 500
+    assert rows[-1][0] > 19_900
+
+
 def test_a_machine_that_nobody_looked_at_has_nothing_to_tell(tmp_path: Path) -> None:
     assert Machine.read(tmp_path).during(["a"]) == []

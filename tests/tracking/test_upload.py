@@ -106,6 +106,17 @@ def test_a_service_that_falls_silent_is_left_within_seconds_and_the_rest_goes_up
 
 
 @pytest.mark.slow
+def test_an_upload_that_takes_too_long_is_ended(told: TrackedFamily, folder: Path, arrived: Arrived) -> None:
+    write(told, folder)
+    began = time.monotonic()
+
+    uploaded = upload(folder, most_s=0.1)
+
+    assert time.monotonic() - began < 4
+    assert uploaded.missing == "3 of 3 runs are missing, for the time was over"
+
+
+@pytest.mark.slow
 def test_links_that_did_not_go_up_are_counted_and_wait(told: TrackedFamily, folder: Path, arrived: Arrived) -> None:
     write(told, folder)
     links = Links.read(folder)
@@ -128,6 +139,7 @@ def test_links_that_did_not_go_up_are_counted_and_wait(told: TrackedFamily, fold
 def test_the_key_is_in_no_log(told: TrackedFamily, folder: Path, arrived: Arrived) -> None:
     write(told, folder, mode="auto")
 
+    assert "Finished syncing" in (folder / "wandb" / "sync.log").read_text()
     assert not [path for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 

@@ -159,6 +159,15 @@ def test_offline_by_choice_needs_no_reason(told: TrackedFamily, folder: Path, mo
     assert tell(told, folder, mode="offline") == f"W&B      offline; to upload: earthsnap sync run={folder}"
 
 
+def test_wandbs_own_variable_keeps_a_run_offline(
+    told: TrackedFamily, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+
+    assert tell(told, folder) == f"W&B      offline; to upload: earthsnap sync run={folder}"
+
+
 @pytest.mark.parametrize("answers", [False, True], ids=["nobody-there", "somebody-who-never-answers"])
 def test_a_service_that_cannot_be_used_is_not_waited_for(
     told: TrackedFamily, folder: Path, monkeypatch: pytest.MonkeyPatch, answers: bool

@@ -14,6 +14,8 @@ from earthsnap_train.tracking.service import answers, service_url
 from earthsnap_train.tracking.wandb_report import save_report
 
 HEARTBEAT_EVERY_S = 2.0
+END_TIMEOUT_S = 1.0  # of W&B's own processes, once they are told to end
+QUIET = ("WANDB_SILENT", "WANDB_MODE")  # what keeps W&B from uploading, or from saying what it did
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +62,22 @@ def _waiting(folder: Path) -> list[Path]:
 
 def _sync(folder: Path, runs: list[Path], url: str, until: float) -> str:
     """W&B's own command, from the run's folder: the names of staged files are relative to it. Returns why it ended."""
-    environment = {**os.environ, "WANDB_DATA_DIR": str(folder.resolve() / "wandb")}
+    environment = {name: value for name, value in os.environ.items() if name not in QUIET}
     with _log(folder).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "wandb", "sync", *map(str, runs)],
-            cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            cwd=folder, env={**environment, "WANDB_DATA_DIR": str(folder.resolve() / "wandb")},
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        why = _watch(lambda: process.poll() is None, process.terminate, url, until)
-        process.wait()
+        try:
+            why = _watch(lambda: process.poll() is None, url, until)
+        finally:
+            process.terminate()
+            try:
+                process.wait(END_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
     return why or f"wandb sync ended with {process.returncode}: see {_log(folder)}"
 
 
@@ -94,8 +104,13 @@ def _aside(work: Callable[[Path], None], folder: Path, url: str, until: float) -
     """In a process of its own, which can be ended. Returns why it was ended, or nothing, and its exit code."""
     process = get_context("spawn").Process(target=_logged, args=(work, folder))
     process.start()
-    why = _watch(process.is_alive, process.terminate, url, until)
-    process.join()
+    try:
+        why = _watch(process.is_alive, url, until)
+    finally:
+        process.terminate()
+        process.join(END_TIMEOUT_S)
+        process.kill()
+        process.join()
     return why, process.exitcode or 0
 
 
@@ -104,6 +119,8 @@ def _logged(work: Callable[[Path], None], folder: Path) -> None:
     with _log(folder).open("ab") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
+        for name in QUIET:
+            os.environ.pop(name, None)
         work(folder)
 
 
@@ -111,17 +128,15 @@ def _log(folder: Path) -> Path:
     return folder / "wandb" / "sync.log"
 
 
-def _watch(goes_on: Callable[[], bool], stop: Callable[[], None], url: str, until: float) -> str:
-    """Looks after an upload until it ends, and ends it once nothing answers any more. Returns why it was ended, or nothing."""
+def _watch(goes_on: Callable[[], bool], url: str, until: float) -> str:
+    """Looks after an upload until it ends, or until nothing answers any more. Returns why it has to end, or nothing."""
     asked = time.monotonic()
     while goes_on():
         now = time.monotonic()
         if now > until:
-            stop()
             return "the time was over"
         if now - asked >= HEARTBEAT_EVERY_S:
             if not answers(url) and goes_on():
-                stop()
                 return f"{url} fell silent"
             asked = time.monotonic()
         time.sleep(0.05)

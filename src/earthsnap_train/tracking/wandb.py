@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 INIT_TIMEOUT_S = 5
 UPLOAD_MOST_S = 120.0  # at the end of a run; what is then missing is in the run's folder
 API_TIMEOUT_S = 5
+OFFLINE = ("offline", "disabled", "dryrun")  # what W&B's own variable may say
 MOST_CLASSES = 60  # of a confusion matrix that a person can read
 
 
@@ -36,7 +37,7 @@ class WandbTracker:
     def tell(self, told: TrackedFamily, folder: Path) -> str:
         self._write(told, folder)
         command = f"earthsnap sync run={folder}"
-        if self._spec.mode == "offline":
+        if self._spec.mode == "offline" or os.environ.get("WANDB_MODE") in OFFLINE:
             return f"W&B      offline; to upload: {command}"
         if not key_is_there():
             return f"W&B      offline, for there is no key; to upload: {command}"
