@@ -60,7 +60,7 @@ class WandbTracker:
         for tracked in told.runs:
             run = wandb.init(
                 mode="offline", project=self._spec.project, entity=self._spec.entity, group=told.group,
-                job_type=tracked.job_type, name=f"{told.group} {tracked.name}", config=dict(told.config),
+                job_type=tracked.job_type, name=f"{told.family}/{told.run} {tracked.name}", config=dict(told.config),
                 tags=[name for name in (told.family, told.sweep) if name], dir=str(folder), settings=settings,
             )  # fmt: skip
             _log(wandb, run, tracked)

@@ -34,9 +34,8 @@ def run(spec: RunSpec) -> tuple[int, None]:
     code = 0
     for folder in folders:
         uploaded = upload(folder, most_s=until - time.monotonic())
-        console.print(
-            f"{folder}  {uploaded.missing or f'{uploaded.num_runs} runs are there'}", markup=False, soft_wrap=True
-        )
+        there = f"{uploaded.num_runs} runs are there" if uploaded.num_runs else "everything was there"
+        console.print(f"{folder}  {uploaded.missing or there}", markup=False, soft_wrap=True)
         why = ""
         if job.report and not uploaded.missing:
             page, why = report(folder, most_s=until - time.monotonic())

@@ -22,7 +22,7 @@ from earthsnap_train.pipeline.store import Store
 from earthsnap_train.pipeline.told import told
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.tracking.choice import trackers
+from earthsnap_train.tracking.choice import tell_all, trackers
 from earthsnap_train.tracking.port import Tracker
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import console as console_for_people
@@ -57,8 +57,8 @@ def run(spec: RunSpec) -> tuple[int, float]:
 
     with Sampler(folder):
         finished = run_plan(spec, folder, launch, store, Registry(Path(spec.paths.registry)))
+    tell(spec)  # whoever is to approve does not wait for an upload
     _track(spec, finished, store, chosen, console)
-    tell(spec)
     if spec.json_output:
         print(json.dumps(finished.summary | {"folder": str(folder)}, indent=1))  # noqa: T201
     else:
@@ -74,8 +74,8 @@ def _track(spec: RunSpec, finished: Finished, store: Store, chosen: Sequence[Tra
     """Tells the trackers of what this run did; a run that found everything in the store has nothing to tell."""
     if not chosen or (everything := told(spec, finished, store, sweep=os.environ.get(SWEEP_VARIABLE))) is None:
         return
-    for tracker in chosen:
-        console.print(tracker.tell(everything, finished.folder), markup=False, soft_wrap=True)
+    for line in tell_all(chosen, everything, finished.folder):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _closing(finished: Finished, console: Console) -> None:
