@@ -27,6 +27,7 @@ from earthsnap_train.spec.run import RunSpec
 
 REPOSITORY = Path(__file__).parents[1]
 DEMO = ("+experiment=plants", "debug=true", "tracking=none")
+TOLD = ("+experiment=plants", "debug=true", "tracking=[wandb,tensorboard,csv]", "tracking.wandb.mode=offline")
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +131,7 @@ class FinishedRun:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """The demo made small, run once however many workers test."""
+    """The demo made small, run once however many workers test, and told to every tracker."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished_run"
     said = folder / "said.json"
@@ -138,7 +139,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
         if not said.exists():
             folder.mkdir()
             done = subprocess.run(
-                program(*DEMO), cwd=folder, env=environment(), capture_output=True, text=True, check=False
+                program(*TOLD), cwd=folder, env=environment(), capture_output=True, text=True, check=False
             )
             said.write_text(json.dumps({"code": done.returncode, "out": done.stdout, "err": done.stderr}))
     run = FinishedRun(folder=folder, said=Said(**json.loads(said.read_text())))

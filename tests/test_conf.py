@@ -12,6 +12,7 @@ from earthsnap_train.pipeline.prepare import prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.evaluation import Gate
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.spec.tracking import Tracking
 from earthsnap_train.spec.tuning import Choice, FloatRange, IntRange
 from tests.conftest import REPOSITORY, declare
 
@@ -46,6 +47,51 @@ def test_every_choice_makes_a_valid_declaration(group: str, choice: str) -> None
     spec = declare("name=x", f"{group}={choice}", *GIVEN.get((group, choice), []))
 
     assert isinstance(spec, RunSpec)
+
+
+@pytest.mark.parametrize(
+    ("typed", "chosen"),
+    [
+        ("", {"wandb"}),
+        ("tracking=none", set()),
+        ("tracking=csv", {"csv"}),
+        ("tracking=[wandb,csv]", {"wandb", "csv"}),
+        ("tracking=[csv,tensorboard,wandb]", {"wandb", "tensorboard", "csv"}),
+    ],
+)
+def test_any_number_of_trackers_can_be_chosen(typed: str, chosen: set[str]) -> None:
+    tracking = declare("name=x", *typed.split()).tracking
+
+    assert {name for name, settings in tracking if settings is not None} == chosen
+
+
+def test_a_trackers_setting_can_be_overridden_beside_the_choice() -> None:
+    tracking = declare(
+        "name=x", "tracking=[csv,wandb]", "tracking.wandb.project=roses", "tracking.csv.separator=semicolon"
+    ).tracking
+
+    assert tracking.wandb is not None
+    assert tracking.csv is not None
+    assert (tracking.wandb.project, tracking.csv.separator) == ("roses", "semicolon")
+
+
+def test_an_experiment_can_choose_trackers_and_the_command_line_others(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    header = "# @package _global_\ndefaults:\n  - override /tracking: [csv, tensorboard]\n"
+    (tmp_path / "experiment" / "garden.yaml").write_text(
+        f"{header}name: garden\ntracking:\n  csv:\n    separator: semicolon\n"
+    )
+    path = f"hydra.searchpath=[file://{tmp_path}]"
+
+    tracking = declare("experiment=garden", path).tracking
+
+    assert tracking.csv is not None
+    assert tracking.csv.separator == "semicolon"
+    assert tracking.tensorboard is not None
+    assert tracking.wandb is None
+    others = declare("experiment=garden", path, "tracking=[wandb,csv]").tracking
+    assert others.wandb is not None
+    assert others.tensorboard is None
 
 
 @pytest.mark.parametrize("verb", verbs())
@@ -95,6 +141,7 @@ def test_defaults_live_in_yaml_alone() -> None:
         f"{model.__name__}.{name}"
         for model in _models(RunSpec)
         if model not in (Gate, FloatRange, IntRange, Choice)  # entries that people write themselves, as short as may be
+        and model is not Tracking  # who is not chosen is absent
         for name, field in model.model_fields.items()
         if not field.is_required()
     }

@@ -36,7 +36,7 @@ VALUED = (
 # Verbs that are about this place rather than about one declaration need no family's name.
 NAMELESS = (
     "status", "doctor", "schema", "gc", "predict", "forget", "approve", "reject", "releases", "history", "serve", "stop",
-    "rollout", "promote", "rollback", "watch", "console", "user",
+    "rollout", "promote", "rollback", "watch", "console", "user", "sync",
 )  # fmt: skip
 # Parts of a declaration that are open to new keys: there no override needs Hydra's ``+``.
 OPEN = (

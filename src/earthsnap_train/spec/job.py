@@ -154,6 +154,15 @@ class Console(SpecModel):
     port: Annotated[int, Field(ge=0, le=65535)]
 
 
+class Sync(SpecModel):
+    """Uploads what runs wrote for W&B offline. ``run: null``: of every run; ``report: true`` makes W&B a page of them."""
+
+    verb: Literal["sync"]
+    run: str | None
+    report: bool
+    minutes: Annotated[float, Field(gt=0)]
+
+
 class User(SpecModel):
     """Who may sign in to the console. Without ``login`` a list."""
 
@@ -185,6 +194,7 @@ Job = Annotated[
     | Rollback
     | Watch
     | Console
-    | User,
+    | User
+    | Sync,
     Field(discriminator="verb"),
 ]

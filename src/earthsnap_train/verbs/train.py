@@ -1,8 +1,9 @@
 """``train``: the whole plan, from photographs to a release that waits for approval."""
 
 import json
+import os
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -18,12 +19,17 @@ from earthsnap_train.pipeline.resolve import resolve
 from earthsnap_train.pipeline.run import Finished, StageOutcome, new_run_folder
 from earthsnap_train.pipeline.run import run as run_plan
 from earthsnap_train.pipeline.store import Store
+from earthsnap_train.pipeline.told import told
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.tracking import TrackedRun, tracker
+from earthsnap_train.tracking.choice import tell_all, trackers
+from earthsnap_train.tracking.port import Tracker
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import console as console_for_people
+from launchers.machine import Sampler
 from launchers.progress import Follower
+
+SWEEP_VARIABLE = "EARTHSNAP_SWEEP"  # the name of the sweep's folder, for a run that is one of a sweep's
 
 
 def run(spec: RunSpec) -> tuple[int, float]:
@@ -31,6 +37,7 @@ def run(spec: RunSpec) -> tuple[int, float]:
     console = console_for_people(stderr=spec.json_output)
     signal.signal(signal.SIGTERM, _interrupt)
     store = Store(Path(spec.paths.store))
+    chosen = trackers(spec.tracking)
     folder = new_run_folder(spec)
     launcher = import_module(spec.launcher.module)
 
@@ -48,9 +55,10 @@ def run(spec: RunSpec) -> tuple[int, float]:
             )
         return outcomes
 
-    finished = run_plan(spec, folder, launch, store, Registry(Path(spec.paths.registry)))
-    _track(spec, finished, console)
-    tell(spec)
+    with Sampler(folder):
+        finished = run_plan(spec, folder, launch, store, Registry(Path(spec.paths.registry)))
+    tell(spec)  # whoever is to approve does not wait for an upload
+    _track(spec, finished, store, chosen, console)
     if spec.json_output:
         print(json.dumps(finished.summary | {"folder": str(folder)}, indent=1))  # noqa: T201
     else:
@@ -62,36 +70,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _track(spec: RunSpec, finished: Finished, console: Console) -> None:
-    """Tells the tracker of what this run taught; a run that found everything in the store has nothing to tell."""
-    taught = [name for name, stage in finished.outcomes.items() if name.startswith("train/") and not stage.cached]
-    if not taught:
+def _track(spec: RunSpec, finished: Finished, store: Store, chosen: Sequence[Tracker], console: Console) -> None:
+    """Tells the trackers of what this run did; a run that found everything in the store has nothing to tell."""
+    if not chosen or (everything := told(spec, finished, store, sweep=os.environ.get(SWEEP_VARIABLE))) is None:
         return
-    store = Store(Path(spec.paths.store))
-    rows: dict[str, list[tuple[int, dict[str, float]]]] = {}
-    for name in taught:
-        # The artifact's own curve, for it is whole even where this run only went on with what a killed one began.
-        curve = store.path(finished.outcomes[name].artifact.key) / "notes" / "curves.json"
-        rows[name] = [(row.pop("step"), row) for row in json.loads(curve.read_text())]
-    nodes = {row.node: row for row in finished.data.nodes}
-    runs = [
-        TrackedRun(
-            name=name,
-            job_type=f"train-{name.split('/')[1]}",
-            rows=rows[name],
-            summary={
-                "test_top1": nodes[node].top1.value,
-                "test_top5": nodes[node].top5.value,
-                "test_ece": nodes[node].ece,
-            },
-        )
-        for name in taught
-        for node in [name.removeprefix("train/")]
-    ]
-    runs.append(TrackedRun(name="evaluate", job_type="evaluate", rows=[], summary=finished.data.metrics.summary()))
-    group = f"{spec.name}/{finished.folder.name}"
-    line = tracker(spec.tracking).tell(runs, group=group, config=spec.model_dump(mode="json"), folder=finished.folder)
-    if line:
+    for line in tell_all(chosen, everything, finished.folder):
         console.print(line, markup=False, soft_wrap=True)
 
 
