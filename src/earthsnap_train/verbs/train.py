@@ -26,8 +26,8 @@ from earthsnap_train.verbs.terminal import console as console_for_people
 from launchers.progress import Follower
 
 
-def run(spec: RunSpec) -> tuple[int, float]:
-    """The objective of a sweep is the family's top-1."""
+def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
+    """The summary and its folder: what ``--json`` prints, and what a sweep takes its figures from."""
     console = console_for_people(stderr=spec.json_output)
     signal.signal(signal.SIGTERM, _interrupt)
     store = Store(Path(spec.paths.store))
@@ -51,11 +51,12 @@ def run(spec: RunSpec) -> tuple[int, float]:
     finished = run_plan(spec, folder, launch, store, Registry(Path(spec.paths.registry)))
     _track(spec, finished, console)
     tell(spec)
+    told = finished.summary | {"folder": str(folder)}
     if spec.json_output:
-        print(json.dumps(finished.summary | {"folder": str(folder)}, indent=1))  # noqa: T201
+        print(json.dumps(told, indent=1))  # noqa: T201
     else:
         _closing(finished, console)
-    return 0, finished.data.metrics.top1.value
+    return 0, told
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
