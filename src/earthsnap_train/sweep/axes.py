@@ -10,7 +10,7 @@ from earthsnap_train.errors import ConfigError
 from earthsnap_train.spec.tuning import Choice, Dimension, FloatRange, IntRange, Space
 from earthsnap_train.spec.validate import known_keys, no_such_key
 
-PLAIN = re.compile(r"[A-Za-z_][\w./-]*")  # what an override may hold without quotes
+PLAIN = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)  # what an override may hold without quotes
 RESERVED = ("null", "true", "false", "nan", "inf")
 TRAINING = "training."
 

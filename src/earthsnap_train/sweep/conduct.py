@@ -22,14 +22,18 @@ def conduct(record: SweepRecord, folder: Path, perform: Perform, *, is_json: boo
         varied = " ".join(overrides(record.axes, job.values))
         out.print(f"\njob {job.number} of {num_jobs}: {varied}".rstrip(": "), style="bold", markup=False)
 
+    def keep(record: SweepRecord) -> None:
+        record.write(folder)
+        write_atomically(folder / PAGE, render(record).encode())
+
     with held(folder):
         out.print(f"sweep    {folder}", markup=False, soft_wrap=True)
         try:
-            followed = follow(record, folder, perform, begin)
+            followed = follow(record, perform, keep, begin)
         except KeyboardInterrupt:  # between two jobs
             out.print(f"stopped; to go on: {resume_command(folder)}", markup=False, soft_wrap=True)
             raise SystemExit(130) from None
-        write_atomically(folder / PAGE, render(followed.record).encode())
+        keep(followed.record)
     closing(followed, folder / PAGE, resume_command(folder), out)
     return followed
 

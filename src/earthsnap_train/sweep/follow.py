@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from earthsnap_train.sweep.ended import Ended
@@ -12,7 +11,7 @@ from earthsnap_train.sweep.propose import propose
 from earthsnap_train.sweep.record import Job, SweepRecord
 
 Perform = Callable[[Job], Ended]
-Say = Callable[[str], None]
+Keep = Callable[[SweepRecord], None]
 How = Literal["finished", "interrupted", "too_many_failures"]
 
 
@@ -22,17 +21,18 @@ class Followed:
     how: How
 
 
-def follow(record: SweepRecord, folder: Path, perform: Perform, begin: Callable[[Job, int], None]) -> Followed:
+def follow(record: SweepRecord, perform: Perform, keep: Keep, begin: Callable[[Job, int], None]) -> Followed:
     """What is done is left alone; what was running, stopped or failed runs again with the same values.
 
-    ``begin`` hears of each job before it runs, and of how many there will be. A failure is told and tolerated,
-    until there are more than ``max_failures``.
+    ``keep`` writes the record down whenever a job changes; ``begin`` hears of each job before it runs, and of how many
+    there will be. A failure is tolerated, until there are more than ``max_failures``.
     """
     tried: set[int] = set()
     num_failures = 0
     while (job := _next(record, tried)) is not None:
         tried.add(job.number)
-        record = _kept(record, folder, job.model_copy(update={"state": "running", "error": ""}))
+        record = record.with_job(job.model_copy(update={"state": "running", "error": ""}))
+        keep(record)
         begin(job, _num_jobs(record))
         started = time.monotonic()
         try:
@@ -40,7 +40,8 @@ def follow(record: SweepRecord, folder: Path, perform: Perform, begin: Callable[
         except KeyboardInterrupt:  # between two steps of the job, where nobody else hears of it
             ended = Ended(code=130)
         job = _concluded(job, ended, record, time.monotonic() - started)
-        record = _kept(record, folder, job)
+        record = record.with_job(job)
+        keep(record)
         if job.state == "interrupted":
             return Followed(record=record, how="interrupted")
         num_failures += job.state == "failed"
@@ -59,12 +60,6 @@ def _next(record: SweepRecord, tried: set[int]) -> Job | None:
 
 def _num_jobs(record: SweepRecord) -> int:
     return len(record.jobs) if record.settings.sampler == "grid" else max(record.settings.num_trials, len(record.jobs))
-
-
-def _kept(record: SweepRecord, folder: Path, job: Job) -> SweepRecord:
-    record = record.with_job(job)
-    record.write(folder)
-    return record
 
 
 def _concluded(job: Job, ended: Ended, record: SweepRecord, seconds: float) -> Job:

@@ -36,13 +36,13 @@ def figures_of(summary: Mapping[str, object], directions: Mapping[str, Direction
 
 
 def best_of(figures: Mapping[int, Mapping[str, float]], directions: Mapping[str, Direction]) -> list[int]:
-    """Numbers of the jobs that no other beats in every objective; of equals with one objective, the first."""
+    """Numbers of the jobs that no other beats in every objective; of equals, the first. With one objective it is one."""
     points = {
         number: tuple(own[name] if direction == "maximize" else -own[name] for name, direction in directions.items())
         for number, own in figures.items()
     }
-    front = [number for number, point in points.items() if not any(_beats(other, point) for other in points.values())]
-    return front[:1] if len(directions) == 1 else front
+    first = {point: number for number, point in reversed(points.items())}
+    return sorted(number for point, number in first.items() if not any(_beats(other, point) for other in first))
 
 
 def _beats(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -14,6 +14,7 @@ from earthsnap_train.sweep.follow import Followed
 from earthsnap_train.sweep.objectives import best_of
 from earthsnap_train.sweep.record import Job, SweepRecord, done_figures
 
+MOST_BEST = 5
 STATES = {"done": "done", "failed": "failed", "interrupted": "stopped", "running": "stopped", "waiting": "not run"}
 
 
@@ -58,11 +59,14 @@ def closing(followed: Followed, page: Path, resume: str, out: Console) -> None:
     out.print()
     out.print(job_table(record))
     out.print()
-    for number in best_of(done_figures(record), record.settings.directions):
+    best = best_of(done_figures(record), record.settings.directions)
+    for number in best[:MOST_BEST]:
         job = next(one for one in record.jobs if one.number == number)
         figures = ", ".join(f"{name} {value:.4g}" for name, value in job.objectives.items())
         varied = " ".join(overrides(record.axes, job.values))
         out.print(f"best     {varied or 'its only job'}: {figures}", markup=False, soft_wrap=True)
+    if len(best) > MOST_BEST:
+        out.print(f"         and {len(best) - MOST_BEST} more that no other beats", markup=False)
     out.print(f"page     {page}", markup=False, soft_wrap=True)
     seconds = sum(job.seconds or 0 for job in record.jobs)
     out.print(f"took     {short_time(seconds)}", markup=False)
