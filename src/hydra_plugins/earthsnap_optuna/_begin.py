@@ -78,7 +78,7 @@ def _resume(arguments: Sequence[str], settings: SweepSettings, door: "Door") -> 
     folder = Path(settings.resume)
     record = read_record(folder)
     said = [one.partition("=")[0].lstrip("+~") for one in arguments]
-    known = {f"{PREFIX}{name}" for name in (*CHANGEABLE, "resume")} | {"hydra/sweeper"}
+    known = {*(f"{PREFIX}{name}" for name in (*CHANGEABLE, "resume")), "hydra/sweeper", "hydra.mode"}  # -m is a mode
     own = [one.partition("=")[0].lstrip("+~") for one in door.config.hydra.overrides.hydra]
     for key in [key for key in said if key not in SAID_ANEW] + [key for key in own if key not in known]:
         raise ConfigError(
