@@ -15,15 +15,16 @@ from earthsnap_train.sweep.table import short_names, state_of
 TOP, BOTTOM, SIDE, GAP, HEIGHT = 44, 24, 70, 170, 300
 NUM_SHADES = 6
 NUM_TICKS = 5
+LONGEST_LABEL = 24  # characters: what fits between two upright lines
 MOST_WORDS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """``places``: from 0 at the foot to 1 at the top. ``ticks``: what is written where."""
+    """``places``: from 0 at the foot to 1 at the top. ``ticks``: what is written where. ``better``: of an objective."""
 
     label: str
-    is_objective: bool
+    better: str
     places: Mapping[int, float]
     ticks: Sequence[tuple[float, str]]
 
@@ -38,6 +39,7 @@ def parallel(record: SweepRecord) -> Markup:
     for job in sorted(record.jobs, key=lambda one: (one.number in best, shades.get(one.number, -1), -one.number)):
         kind = f"s{shades[job.number]}" if job.number in shades else "unknown"
         parts.append(_path(job, scales, f"{kind} best" if job.number in best else kind))
+    parts += [_words(scale, SIDE + GAP * at) for at, scale in enumerate(scales)]  # last, so that no path covers them
     frame = Markup(
         '<svg class="parallel" viewBox="0 0 {} {}" style="min-width:{}px" role="img" aria-label="{}">{}</svg>'
     )
@@ -53,12 +55,12 @@ def _scales(record: SweepRecord) -> list[Scale]:
             case Choice(of=words):
                 scales.append(_by_words(label, values, [str(one) for one in words]))
             case FloatRange(low=low, high=high, log=log) | IntRange(low=low, high=high, log=log):
-                scales.append(_by_numbers(label, values, low, high, is_log=log, is_objective=False))
+                scales.append(_by_numbers(label, values, low, high, is_log=log))
     for objective, direction in record.settings.directions.items():
         figures = {number: own[objective] for number, own in done_figures(record).items()}
         low, high = min(figures.values(), default=0.0), max(figures.values(), default=1.0)
-        label = f"{objective}, {'more' if direction == 'maximize' else 'less'} is better"
-        scales.append(_by_numbers(label, figures, low, high, is_log=False, is_objective=True))
+        better = "more is better" if direction == "maximize" else "less is better"
+        scales.append(_by_numbers(objective, figures, low, high, is_log=False, better=better))
     return scales
 
 
@@ -67,14 +69,14 @@ def _by_words(label: str, values: Mapping[int, Setting], words: Sequence[str]) -
     every = math.ceil(len(words) / MOST_WORDS)
     return Scale(
         label=label,
-        is_objective=False,
+        better="",
         places={number: heights[str(value)] for number, value in values.items()},
         ticks=[(heights[word], word) for word in words[::every]],
     )
 
 
 def _by_numbers(
-    label: str, values: Mapping[int, Setting], low: float, high: float, *, is_log: bool, is_objective: bool
+    label: str, values: Mapping[int, Setting], low: float, high: float, *, is_log: bool, better: str = ""
 ) -> Scale:
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -82,20 +84,24 @@ def _by_numbers(
     foot, span = bend(low), bend(high) - bend(low)
     return Scale(
         label=label,
-        is_objective=is_objective,
+        better=better,
         places={number: (bend(float(value)) - foot) / span for number, value in values.items()},
         ticks=[(at / (NUM_TICKS - 1), f"{unbend(foot + span * at / (NUM_TICKS - 1)):.3g}") for at in range(NUM_TICKS)],
     )
 
 
 def _upright(scale: Scale, x: float) -> Markup:
-    kind = "upright objective" if scale.is_objective else "upright"
-    parts = [
-        Markup('<path class="{}" d="M{} {}v{}"/>').format(kind, x, TOP, HEIGHT),
-        Markup('<text class="axis" x="{}" y="{}" text-anchor="middle">{}</text>').format(x, TOP - 18, scale.label),
-    ]
-    tick = Markup('<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>')
-    parts += [tick.format(x - 8, _y(place) + 4, text) for place, text in scale.ticks]
+    kind = "upright objective" if scale.better else "upright"
+    return Markup('<path class="{}" d="M{} {}v{}"/>').format(kind, x, TOP, HEIGHT)
+
+
+def _words(scale: Scale, x: float) -> Markup:
+    label = scale.label if len(scale.label) <= LONGEST_LABEL else f"…{scale.label[1 - LONGEST_LABEL :]}"
+    text = Markup('<text class="{}" x="{}" y="{:.1f}" text-anchor="{}">{}</text>')
+    parts = [text.format("axis", x, TOP - 28, "middle", label)]
+    if scale.better:
+        parts.append(text.format("tick", x, TOP - 12, "middle", scale.better))
+    parts += [text.format("tick", x - 8, _y(place) + 4, "end", told) for place, told in scale.ticks]
     return Markup("").join(parts)
 
 
