@@ -56,9 +56,9 @@ class Toy:
     def column(self, key: str, at: int = 0) -> list[Any]:
         return [job[key] for job in self.record(at)["jobs"]]
 
-    def hold(self) -> None:
-        """From now on no job ends."""
-        (self.folder / "wait").touch()
+    def hold(self, *, from_job: int = 1) -> None:
+        """This job and those after it do not end."""
+        (self.folder / "wait").write_text(str(from_job))
 
     def release(self) -> None:
         (self.folder / "wait").unlink()
@@ -164,10 +164,11 @@ def test_an_edit_below_a_running_sweep_reaches_none_of_its_jobs_and_none_after_a
     toy.until_begun(1)
     base = conf / "training" / "head.yaml"
     base.write_text(base.read_text().replace("num_epochs: 60", "num_epochs: 99"))
-    toy.release()
-    until(lambda: len(toy.ran) == 2)
+    toy.hold(from_job=2)
+    toy.until_begun(2)
     running.kill()
     running.wait()
+    toy.release()
 
     toy.run(toy.resume(), conf=conf)
 
@@ -208,10 +209,9 @@ def test_a_killed_search_goes_on_with_the_job_that_ran_and_proposes_what_it_woul
     toy.run(*SEARCH, "hydra.sweeper.num_trials=12")
     undisturbed = rates(toy.ran)
     (toy.folder / "ran.txt").unlink()
+    toy.hold(from_job=5)
     killed = toy.start(*SEARCH, "hydra.sweeper.num_trials=12")
     toy.until_begun(5)
-    toy.hold()
-    time.sleep(0.5)
     killed.kill()
     killed.wait()
     before = rates(toy.ran)
@@ -220,8 +220,8 @@ def test_a_killed_search_goes_on_with_the_job_that_ran_and_proposes_what_it_woul
     said = toy.run(toy.resume(1))
 
     assert said.returncode == 0, said.stderr
-    assert before == undisturbed[: len(before)]
-    assert rates(toy.ran)[len(before) :] == undisturbed[len(before) - 1 :], "only the job that was running ran again"
+    assert before == undisturbed[:5]
+    assert rates(toy.ran)[5:] == undisturbed[4:], "only the job that was running ran again"
     assert [job["values"]["training.lr"] for job in toy.record(1)["jobs"]] == undisturbed
     assert toy.column("state", 1) == ["done"] * 12
 

@@ -1,12 +1,13 @@
 """A program with our configuration and our sweeper, whose jobs take a moment and know their figures at once.
 
 ``toy.py [FLAGS] [OVERRIDES]``. Each job adds a line to ``ran.txt``. Its figure is best at lr=0.01; one with batch_size=13
-fails. The file ``wait`` beside it, while it is there, keeps jobs from ending.
+fails. The file ``wait`` beside it, while it is there, keeps jobs from ending, from the number in it on.
 """
 
 import math
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,19 @@ from earthsnap_train.sweep.ended import Ended
 CONF = Path(sys.argv.pop(1)) if len(sys.argv) > 1 and Path(sys.argv[1]).is_dir() else conf_folder()
 
 
+def is_held() -> bool:
+    with suppress(FileNotFoundError, ValueError):  # not there, or being written
+        return len(Path("ran.txt").read_text().splitlines()) >= int(Path("wait").read_text())
+    return False
+
+
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: Any) -> Ended:
     training = config.training
     with Path("ran.txt").open("a") as ran:
         ran.write(f"{training.lr} {training.batch_size} {training.num_epochs}\n")
     try:
-        while Path("wait").exists():
+        while is_held():
             time.sleep(0.02)
     except KeyboardInterrupt:
         return Ended(code=130)

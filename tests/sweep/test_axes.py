@@ -78,6 +78,7 @@ def test_a_condition_looks_at_the_job_first_and_at_the_declaration_where_the_job
     declared = {"training.ema_decay": None, "training.method": "full"}
 
     assert is_varied(axis, {"training.method": "head"}, declared)
+    assert is_varied(axis, {}, declared | {"training.method": "head"})
     assert not is_varied(axis, {}, declared)
     assert not is_varied(axis, {"training.method": "head", "training.ema_decay": 0.9}, declared)
 
