@@ -286,6 +286,66 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "plan +experiment=plants launcher.module=os",
         ["launcher.module: got 'os'", "allowed: launchers.local"],
     ),
+    "a typo in a key that is swept": (
+        "-m +experiment=plants trainig.lr=1,2",
+        ["trainig.lr: no such key", "Did you mean 'training.lr'?"],
+    ),
+    "an unknown choice of a group that is swept": (
+        "-m +experiment=plants architecture=flat,parent_chld",
+        ["there is no architecture called 'parent_chld'", "Did you mean 'parent_child'?"],
+    ),
+    "a typo in a setting of sweeps": (
+        "-m +experiment=plants hydra.sweeper.samplr=tpe",
+        ["hydra.sweeper.samplr: no such key", "objectives", "Did you mean 'hydra.sweeper.sampler'?"],
+    ),
+    "a typo in a setting of sweeps that is added": (
+        "-m +experiment=plants +hydra.sweeper.sed=3",
+        ["hydra.sweeper.sed: no such key", "Did you mean 'hydra.sweeper.seed'?"],
+    ),
+    "an unknown sampler": (
+        "-m +experiment=plants hydra.sweeper.sampler=nsga3",
+        ["hydra.sweeper.sampler: got 'nsga3'", "grid, tpe, random, nsga2", "Did you mean 'nsga2'?"],
+    ),
+    "an unknown sweeper": (
+        "-m +experiment=plants hydra/sweeper=earthsnap_optun",
+        ["there is no hydra/sweeper called 'earthsnap_optun'", "Did you mean 'earthsnap_optuna'?"],
+    ),
+    "an unknown figure as objective": (
+        "-m +experiment=plants hydra.sweeper.objectives={family.top2:maximize}",
+        ["hydra.sweeper.objectives: there is no figure 'family.top2'", "family.ece", "Did you mean 'family.top"],
+    ),
+    "an objective without a direction": (
+        "-m +experiment=plants hydra.sweeper.objectives={family.top1:more}",
+        ["hydra.sweeper.objectives.family.top1: got 'more'", "maximize, minimize"],
+    ),
+    "an interval in a grid": (
+        "-m +experiment=plants training.lr=interval(0.001,0.1)",
+        ["training.lr: a grid cannot go through all numbers", "0.001,0.01", "hydra.sweeper.sampler=tpe"],
+    ),
+    "an interval without extent": (
+        "-m +experiment=plants hydra.sweeper.sampler=tpe training.lr=interval(0.1,0.1)",
+        ["training.lr=interval(0.1,0.1): low must be below high"],
+    ),
+    "a logarithm of nothing": (
+        "-m +experiment=plants hydra.sweeper.sampler=tpe training.lr=tag(log,interval(0,1))",
+        ["training.lr=tag(log,interval(0,1)): a logarithmic range begins above 0, not at 0"],
+    ),
+    "an unknown tag": (
+        "-m +experiment=plants hydra.sweeper.sampler=tpe training.lr=tag(logg,interval(0.1,1))",
+        ["training.lr=tag(logg,interval(0.1,1)): no such tag: 'logg'", "allowed: log", "Did you mean 'log'?"],
+    ),
+    "a search without a space": (
+        "-m +experiment=plants hydra.sweeper.sampler=tpe",
+        ["there is nothing for tpe to vary", "training.lr='interval(0.001,0.1)'", "tuning=quick declares one"],
+    ),
+    "a search with a verb that has no figures": (
+        "plan -m +experiment=plants hydra.sweeper.sampler=tpe training.lr=interval(0.1,0.2)",
+        ["hydra.sweeper.sampler: only train has figures that tpe could search by", "leave the sampler out"],
+    ),
+    "a sweep that is not there": (
+        "-m hydra.sweeper.resume=nowhere",
+        ["hydra.sweeper.resume: there is no sweep in 'nowhere'", "sweep.json"],
+    ),
     "no photograph": ("predict", ["photos: no photograph was given", "earthsnap predict PHOTO.jpg FOLDER/"]),
     "a photograph that is not there": (
         "predict photographs/Rosa/Rosa-canina/001.pgn",
@@ -411,6 +471,7 @@ def test_a_sweep_tells_of_every_job_and_leaves_with_the_worst_code(earthsnap: Co
     assert said.code == 2
     assert said.err.count("error:") == 1
     assert said.out.count("stages to run at most") == 2
+    assert list(Path().iterdir()) == [], "verbs that only look leave nothing behind"
 
 
 # ---- verbs on a finished run

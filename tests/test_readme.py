@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
 
 from earthsnap_train.__main__ import conf_folder, through_the_door, translate, verbs
 from earthsnap_train.spec.run import RunSpec
@@ -63,14 +64,18 @@ def composed(arguments: Sequence[str]) -> RunSpec:
     overrides = get_args_parser().parse_args(translate(arguments)).overrides
     parsed = OverridesParser.create().parse_overrides(overrides)
     first = [
-        f"{one.get_key_element()}={next(iter(one.sweep_string_iterator()))}"
-        if one.is_sweep_override()
-        else str(one.input_line)
-        for one in parsed
+        f"{one.get_key_element()}={_first(one)}" if one.is_sweep_override() else str(one.input_line) for one in parsed
     ]
+    if any(one.key_or_group == "hydra.sweeper.resume" for one in parsed):
+        first.append("name=as-it-was-declared")
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
         return through_the_door(compose("config", overrides=first))
+
+
+def _first(swept: Override) -> str:
+    value = swept.value()
+    return str(value.start) if isinstance(value, IntervalSweep) else next(iter(swept.sweep_string_iterator()))
 
 
 ALL_COMMANDS = [

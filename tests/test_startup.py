@@ -11,7 +11,7 @@ from tests.conftest import DEMO, FinishedRun, environment
 
 HEAVY = {
     "torch", "pytorch_lightning", "lightning_fabric", "torchvision", "timm", "wandb", "onnx", "onnxruntime", "scipy",
-    "sklearn", "boto3", "tensorboard", "wandb_workspaces",
+    "sklearn", "boto3", "tensorboard", "wandb_workspaces", "optuna", "sqlalchemy",
 }  # fmt: skip
 
 
@@ -36,6 +36,7 @@ def imported(*arguments: str, cwd: Path) -> set[str]:
         "schema",
         "gc",
         "plan +experiment=plants debug=true --json",
+        "plan -m +experiment=plants training.lr=0.1,0.2",
     ],
 )
 def test_nothing_heavy_is_imported(typed: str, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ def test_the_wheel_carries_conf_templates_and_launchers(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     conf = {path.relative_to(REPOSITORY / "conf").as_posix() for path in (REPOSITORY / "conf").rglob("*.yaml")}
     assert {f"earthsnap_train/conf/{name}" for name in conf} <= names
-    assert {"launchers/local.py", "earthsnap_train/py.typed"} <= names
+    sweeper = {f"hydra_plugins/earthsnap_optuna/{name}.py" for name in ("__init__", "sweeper", "_begin")}
+    assert {"launchers/local.py", "earthsnap_train/py.typed", *sweeper} <= names
     templates = {path.relative_to(REPOSITORY / "src").as_posix() for path in (REPOSITORY / "src").rglob("*.j2")}
     assert templates
     assert templates <= names
@@ -30,3 +31,9 @@ def test_the_wheel_carries_conf_templates_and_launchers(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "evaluate/family" in done.stdout
+    swept = subprocess.run(
+        [sys.executable, "-m", "earthsnap_train", "plan", "-m", "+experiment=plants", "training.lr=0.1,0.2"],
+        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "site"), "PATH": ""}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert swept.returncode == 0, swept.stderr
+    assert swept.stdout.count("evaluate/family") == 2

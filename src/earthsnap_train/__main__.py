@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from earthsnap_train.spec.run import RunSpec
+    from earthsnap_train.sweep.ended import Ended
 
 # Looking for pydantic's plugins reads the metadata of every installed package, and none is wanted here.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -68,20 +69,24 @@ def run_command(arguments: Sequence[str]) -> int:
     codes: list[int] = []
 
     @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
-    def task(composed: DictConfig) -> Any:
-        code, result = _perform(composed)
-        codes.append(code)
-        return result
+    def task(composed: DictConfig) -> "Ended":
+        ended = _perform(composed)
+        codes.append(ended.code)
+        return ended
 
     sys.argv[1:] = overrides
     try:
         task()
     except SystemExit as leaving:  # --help, and what argparse refuses
         return leaving.code if isinstance(leaving.code, int) else 2
+    except EarthsnapError as error:  # a sweep's own
+        return _tell(error, show="traceback=true" in overrides)
     except Exception as error:  # Hydra's own: ``_perform`` tells of all others
         if "traceback=true" in overrides:
             traceback.print_exc()
         return _tell(_from_hydra(error, overrides), show=False)
+    if 130 in codes and not {"-m", "--multirun"} & set(overrides):  # a sweep says itself how it goes on
+        print("\nstopped; the same command goes on from here", file=sys.stderr)  # noqa: T201
     return max(codes, default=0)
 
 
@@ -206,31 +211,31 @@ def _quoted(text: str) -> str:
 # ---- the door
 
 
-def _perform(composed: Any) -> tuple[int, Any]:
-    """(exit code, result); tells every error itself, so that one job of a sweep never hides another's."""
+def _perform(composed: Any) -> "Ended":
+    """Tells every error itself, so that one job of a sweep never hides another's."""
+    from earthsnap_train.sweep.ended import Ended
+
     show = composed.get("traceback") is True
     try:
         spec = through_the_door(composed)
         from earthsnap_train.verbs import perform
 
-        return perform(spec)
+        code, summary = perform(spec)
+        return Ended(code=code, summary=summary)
     except EarthsnapError as error:
-        return _tell(error, show=show), None
+        return Ended(code=_tell(error, show=show), error=str(error).splitlines()[0])
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)  # noqa: T201
-        return 130, None
+        return Ended(code=130)
     except BrokenPipeError:
-        return 0, None
+        return Ended(code=0)
     except Exception as error:
         if show:
             traceback.print_exc()
-        return _tell(
-            EarthsnapError(
-                f"{type(error).__name__}: {error}",
-                remedy="this is a bug of ours, please report it; --traceback shows where",
-            ),
-            show=False,
-        ), None
+        bug = EarthsnapError(
+            f"{type(error).__name__}: {error}",
+            remedy="this is a bug of ours, please report it; --traceback shows where",
+        )
+        return Ended(code=_tell(bug, show=False), error=str(bug).splitlines()[0])
 
 
 def through_the_door(composed: Any) -> "RunSpec":
@@ -286,6 +291,10 @@ def _from_hydra(error: Exception, overrides: Sequence[str]) -> ConfigError:
     for override in overrides:
         key, sign, _ = override.partition("=")
         bare = key.lstrip("+~")
+        if sign and f"'{bare}'" in said and bare.startswith("hydra.sweeper."):
+            from earthsnap_train.sweep.settings import PREFIX, SweepSettings
+
+            return no_such_key(bare, SweepSettings, PREFIX)
         if key == f"+{bare}" and f"values for {bare}." in said:
             return ConfigError("this is chosen already", where=bare, remedy=f"without the +: {override[1:]}")
         if sign and f"'{bare}'" in said and not bare.startswith("hydra."):

@@ -32,8 +32,8 @@ from launchers.progress import Follower
 SWEEP_VARIABLE = "EARTHSNAP_SWEEP"  # the name of the sweep's folder, for a run that is one of a sweep's
 
 
-def run(spec: RunSpec) -> tuple[int, float]:
-    """The objective of a sweep is the family's top-1."""
+def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
+    """The summary and its folder: what ``--json`` prints, and what a sweep takes its figures from."""
     console = console_for_people(stderr=spec.json_output)
     signal.signal(signal.SIGTERM, _interrupt)
     store = Store(Path(spec.paths.store))
@@ -59,11 +59,12 @@ def run(spec: RunSpec) -> tuple[int, float]:
         finished = run_plan(spec, folder, launch, store, Registry(Path(spec.paths.registry)))
     tell(spec)  # whoever is to approve does not wait for an upload
     _track(spec, finished, store, chosen, console)
+    everything = finished.summary | {"folder": str(folder)}
     if spec.json_output:
-        print(json.dumps(finished.summary | {"folder": str(folder)}, indent=1))  # noqa: T201
+        print(json.dumps(everything, indent=1))  # noqa: T201
     else:
         _closing(finished, console)
-    return 0, finished.data.metrics.top1.value
+    return 0, everything
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
