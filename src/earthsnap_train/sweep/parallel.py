@@ -41,10 +41,10 @@ def parallel(record: SweepRecord) -> Markup:
         parts.append(_path(job, scales, f"{kind} best" if job.number in best else kind))
     parts += [_words(scale, SIDE + GAP * at) for at, scale in enumerate(scales)]  # last, so that no path covers them
     frame = Markup(
-        '<svg class="parallel" viewBox="0 0 {} {}" style="min-width:{}px" role="img" aria-label="{}">{}</svg>'
+        '<svg class="parallel" viewBox="0 0 {} {}" style="min-width:{}px;max-width:{}px" role="img" aria-label="{}">{}</svg>'
     )
     label = "Jobs as paths across what was varied and what came of it; the table has the same figures"
-    return frame.format(width, TOP + HEIGHT + BOTTOM, width * 2 // 3, label, Markup("").join(parts))
+    return frame.format(width, TOP + HEIGHT + BOTTOM, width * 2 // 3, width * 5 // 4, label, Markup("").join(parts))
 
 
 def _scales(record: SweepRecord) -> list[Scale]:
