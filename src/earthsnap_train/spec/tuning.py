@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from graphlib import TopologicalSorter
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from earthsnap_train.spec.model import SpecModel
 
@@ -99,7 +99,28 @@ class Choice(_Dimension):
 
 
 Dimension = Annotated[FloatRange | IntRange | Choice, Field(discriminator="kind")]
-Space = dict[str, Dimension]
+
+
+def _dotted(value: object) -> object:
+    """``{head_first: {lr: {...}}}`` and ``{head_first.lr: {...}}`` say the same; null takes a key away.
+
+    The nested form is what an override on the command line produces.
+    """
+    return dict(_walk(value, ())) if isinstance(value, Mapping) else value
+
+
+def _walk(value: Mapping[object, object], path: tuple[str, ...]) -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for key, below in value.items():
+        here = (*path, str(key))
+        if isinstance(below, Mapping) and below and all(v is None or isinstance(v, Mapping) for v in below.values()):
+            found += _walk(below, here)
+        elif below is not None:
+            found.append((".".join(here), below))
+    return found
+
+
+Space = Annotated[dict[str, Dimension], BeforeValidator(_dotted)]
 
 
 def in_order(space: Mapping[str, Dimension]) -> list[str]:

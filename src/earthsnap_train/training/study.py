@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.storages import RDBStorage
@@ -117,7 +116,7 @@ class Study:
         if len(whole) < LEAST_FOR_IMPORTANCES:
             return {}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
+            warnings.simplefilter("ignore")
             try:
                 found = get_param_importances(self._study, evaluator=PedAnovaImportanceEvaluator())
             except (ValueError, RuntimeError):  # every trial came to the same
