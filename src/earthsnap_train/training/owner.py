@@ -11,6 +11,8 @@ from earthsnap_train.training.trial import Attempt
 
 
 class Owner:
+    """Of a study: trials are begun and ended here alone, one at a time, however many are taught side by side."""
+
     def __init__(self, study: Study, sought: Sought, context: Context) -> None:
         self.study = study
         self._sought = sought
@@ -43,7 +45,7 @@ class Owner:
             self._num_failed += 1
             self._context.events.note(f"trial {number} failed: {attempt.error}")
             if self._num_failed > self._sought.max_failures:
-                raise failed(self.study, f"{self._num_failed} trials failed")
+                raise failed(self.study, f"{self._num_failed} trial{'s' if self._num_failed > 1 else ''} failed")
 
 
 def groups_of(context: Context) -> list[tuple[int, ...]]:
