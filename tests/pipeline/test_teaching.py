@@ -7,6 +7,7 @@ import pytest
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.pipeline.resolve import resolve
+from earthsnap_train.pipeline.run import check_disk
 from tests.pipeline.conftest import Garden
 
 LR = "{kind: choice, of: [0.1]}"
@@ -74,6 +75,25 @@ def test_a_search_looks_at_its_part_of_the_photographs_in_every_trial(planned: G
     part = planned.plan("tuning=quick", "tuning.subset=1", "tuning.num_trials=5").plan.stage("tune/parent").num_images
 
     assert (whole, part) == (12 * 16, 5 * 4 * 2)
+
+
+def test_a_grid_has_no_more_trials_than_combinations(planned: Garden) -> None:
+    grid = [
+        "tuning.sampler=grid",
+        "~tuning.space.lr",
+        "tuning.space.lr={kind: choice, of: [0.1, 0.2]}",
+        "tuning.space.num_epochs={kind: int, low: 1, high: 2}",
+        "tuning.space.weight_decay=null",
+        "tuning.subset=null",
+    ]
+
+    assert planned.plan("tuning=quick", *grid).plan.stage("tune/parent").num_images == 4 * 16
+
+
+def test_a_search_needs_no_disk_for_looking_again(planned: Garden) -> None:
+    typed = ("tuning=quick", "tuning.num_trials=1000000000", "tuning.subset=null")
+
+    check_disk(planned.spec(*typed), planned.plan(*typed), planned.store)
 
 
 def test_a_search_that_never_ran_is_estimated_by_how_long_teaching_takes(garden: Garden) -> None:

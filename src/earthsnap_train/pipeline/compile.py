@@ -193,7 +193,7 @@ class _Compiler:
         }
         most = sought.subset and 2 * sought.subset  # of train and of val each
         seen = [self.found.images_of.get(species, 0) for node in nodes for species in self._species_of(node)]
-        num_images = sought.num_trials * sum(min(count, most or count) for count in seen)
+        num_images = sought.most_trials * sum(min(count, most or count) for count in seen)
         return self._stage(f"tune/{search}", "tune", inputs=inputs, settings=settings, num_images=num_images)
 
     def _taught_from(self, teaching: Teaching, groups: Iterable[str]) -> dict[str, str]:

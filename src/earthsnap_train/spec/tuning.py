@@ -165,6 +165,14 @@ class Sought(SpecModel):
             raise ValueError(f"{better}, for {info.data['objective']} is better that way")
         return direction
 
+    @property
+    def most_trials(self) -> int:
+        """As many as may be, and on a grid no more than there are combinations."""
+        if self.sampler != "grid":
+            return self.num_trials
+        sizes = [len(one.values) for one in self.space.values() if isinstance(one, Choice | IntRange)]
+        return min(self.num_trials, math.prod(sizes))
+
 
 class Search(Sought):
     """``per``: ``kind`` lets all children share one search. ``nodes``: spaces of their own."""

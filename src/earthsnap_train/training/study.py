@@ -14,7 +14,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import Trial, TrialState
 
 from earthsnap_train.spec.tuning import Dimension, FloatRange, IntRange, Pruning, Sought, Value, in_order
-from earthsnap_train.training.sampler import all_of, make_sampler
+from earthsnap_train.training.sampler import make_sampler
 from earthsnap_train.training.trial import Attempt
 
 NAME = "search"  # of the one study in the file; Hyperband draws a trial's bracket from it
@@ -44,9 +44,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._sought = sought
         self._rungs = rungs(sought.pruning, num_epochs)
-        self.num_trials = sought.num_trials
-        if sought.sampler == "grid":
-            self.num_trials = min(sought.num_trials, len(all_of(sought, seed=seed)))
+        self.num_trials = sought.most_trials
         storage = _open(path, sought)
         self._study = optuna.load_study(
             study_name=NAME,
