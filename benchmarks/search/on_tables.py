@@ -21,9 +21,8 @@ SPACE = {
     "lr": {"kind": "float", "low": 0.0003, "high": 0.03, "log": True},
     "weight_decay": {"kind": "float", "low": 0.0001, "high": 1.0, "log": True},
     "batch_size": {"kind": "choice", "of": [64, 128]},
-    "label_smoothing": {"kind": "float", "low": 0.0, "high": 0.1},
 }
-DECLARED = {"lr": 0.003, "weight_decay": 0.1, "batch_size": 64, "label_smoothing": 0.0}
+DECLARED = {"lr": 0.003, "weight_decay": 0.1, "batch_size": 64}
 Curves = dict[tuple[float, ...], list[float]]
 
 

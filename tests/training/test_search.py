@@ -175,6 +175,7 @@ def test_a_trial_that_fails_or_comes_to_no_number_is_written_down_and_the_search
     assert failed[0]["error"].startswith(why)
     assert f"trial {failed[0]['number']} failed: {failed[0]['error']}" in heard.notes
     assert best(tmp_path / "out") == {"lr": 0.01}
+    assert "NaN" not in (tmp_path / "out/notes/trials.json").read_text()  # which is no JSON
 
 
 def test_more_failures_than_may_be_stop_the_search_and_name_the_last(tiny: Callable[..., Any], tmp_path: Path) -> None:

@@ -5,17 +5,16 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from earthsnap_train.data.source import FLORA_COLUMNS
 from earthsnap_train.pipeline.plan import Plan, Stage
+from earthsnap_train.pipeline.slices import Json, of_ingest, of_network, of_photographs
 from earthsnap_train.pipeline.survey import Survey
 from earthsnap_train.pipeline.teaching import check_names, searches_of, teaching_of
 from earthsnap_train.spec.architecture import ParentChild
-from earthsnap_train.spec.dataset import SyntheticFlora, TableSource
+from earthsnap_train.spec.dataset import SyntheticFlora
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.spec.training import Teaching
 from earthsnap_train.spec.tuning import Search, Sought
 
-Json = dict[str, JsonValue]
 ALL = "all"
 SPLITS: Mapping[str, list[JsonValue]] = {
     "train": ["train"],
@@ -89,34 +88,15 @@ class _Compiler:
     # ---- photographs
 
     def _ingest(self) -> Stage:
-        dataset, source = self.spec.dataset, self.spec.dataset.source
         inputs = {"photographs": self.photographs["photographs"]}
-        if isinstance(source, SyntheticFlora):
+        if isinstance(self.spec.dataset.source, SyntheticFlora):
             inputs["table"] = "draw:labels.csv"
-            flora = TableSource(
-                kind="table", root="", table="", columns=FLORA_COLUMNS, ranks=["order", "family", "genus"]
-            )
-            described = flora.model_dump(mode="json")
-        else:
-            # Where things lie is no part of what they are.
-            places = {"root", "table", "species_table", "mirror", "bucket", "prefix", "region", "endpoint_url"}
-            described = {k: ("" if k in places else v) for k, v in source.model_dump(mode="json").items()}
         inputs |= {
             name: f"@{name}"
             for name in ("table", "species_table", "reviews", "forgotten", "base")
             if name in self.found.externals
         }
-        settings: Json = {
-            "source": described,
-            "qa": dataset.qa.model_dump(mode="json"),
-            "split": dataset.split.model_dump(mode="json"),
-            "limit": dataset.limit.model_dump(mode="json"),
-            "min_images_per_species": dataset.min_images_per_species,
-            "too_few": dataset.too_few,
-            "keep_originals": dataset.keep_originals,
-            "taxonomy": self.spec.taxonomy.model_dump(mode="json"),
-        }
-        return self._stage("ingest", "ingest", inputs=inputs, settings=settings, images=self.species)
+        return self._stage("ingest", "ingest", inputs=inputs, settings=of_ingest(self.spec), images=self.species)
 
     def _select(self, node: str) -> Stage:
         if node == "parent" and isinstance(self.spec.architecture, ParentChild):
@@ -156,7 +136,9 @@ class _Compiler:
         weights = self.spec.backbone.weights
         package = weights.package if weights.kind == "package" else None
         # Where a file lies is no part of what it is: its content is an input.
-        backbone = self._network() | {"weights": {"kind": weights.kind, "file": None, "package": package}}
+        backbone = of_network(self.spec.backbone) | {
+            "weights": {"kind": weights.kind, "file": None, "package": package}
+        }
         settings: Json = {
             "backbone": backbone,
             "seed": self.spec.seed,
@@ -168,7 +150,7 @@ class _Compiler:
     def _embed(self, group: str) -> Stage:
         return self._stage(
             f"embed/{group}", "embed", inputs={"records": f"records/{group}", "trunk": "trunk"},
-            settings={"backbone": self._network()}, images=self.grouping.members(group),
+            settings={"backbone": of_network(self.spec.backbone)}, images=self.grouping.members(group),
         )  # fmt: skip
 
     def _tune(self, search: str) -> Stage:
@@ -188,7 +170,7 @@ class _Compiler:
         settings: Json = {
             "search": sought.model_dump(mode="json"),
             "members": members,
-            "backbone": self._network(),
+            "backbone": of_network(self.spec.backbone),
             "seed": self.spec.seed,
         }
         most = sought.subset and 2 * sought.subset  # of train and of val each
@@ -220,7 +202,7 @@ class _Compiler:
         yield self._stage(
             f"evaluate/{node}", "evaluate", node=node,
             inputs={"export": self._judged(node), "trunk": "trunk", "examples": f"select/{node}"}, sources=self.photographs,
-            settings=self._photograph_settings(), images=self._species_of(node),
+            settings=of_photographs(self.spec), images=self._species_of(node),
         )  # fmt: skip
 
     def _train(self, name: str, node: str, splits: list[JsonValue], after: str | None = None) -> Stage:
@@ -237,7 +219,7 @@ class _Compiler:
         inputs |= self._taught_from(teaching, self._groups_of(node))
         settings: Json = {
             "training": teaching.model_dump(mode="json"),
-            "backbone": self._network(),
+            "backbone": of_network(self.spec.backbone),
             "classes": self._classes(node),
             "splits": splits,
             "seed": self.spec.seed,
@@ -253,7 +235,7 @@ class _Compiler:
             inputs["calibrated"] = calibrated
         settings: Json = {
             "targets": self._targets(node),
-            "backbone": self._network(),
+            "backbone": of_network(self.spec.backbone),
             "classes": self._classes(node),
             "calibrate": calibrated is None,
         }
@@ -357,22 +339,6 @@ class _Compiler:
     def _classes(self, node: str) -> list[JsonValue]:
         return list(self.grouping.groups) if self._targets(node) == "groups" else list(self._species_of(node))
 
-    def _network(self) -> Json:
-        """The backbone without where its weights come from: those are an input."""
-        return {
-            **self.spec.backbone.model_dump(mode="json"),
-            "weights": {"kind": "none", "file": None, "package": None},
-        }
-
-    def _photograph_settings(self) -> Json:
-        backbone = self.spec.backbone
-        return {
-            "image_px": backbone.image_px,
-            "crop_fraction": backbone.crop_fraction,
-            "interpolation": backbone.interpolation,
-            "max_megapixels": self.spec.dataset.qa.max_megapixels,
-        }
-
     def _family(self) -> Json:
         architecture = self.spec.architecture
         routing = architecture.routing.model_dump() if isinstance(architecture, ParentChild) else None
@@ -383,7 +349,7 @@ class _Compiler:
             "group_of": dict(self.grouping.group_of),
             "routing": routing,
             "unsure_below": architecture.unsure_below,
-            "photographs": self._photograph_settings(),
+            "photographs": of_photographs(self.spec),
         }
 
     def _is_probe(self, node: str) -> bool:

@@ -51,11 +51,11 @@ class Course:
         return (step - self.first_step) // self.steps_per_epoch
 
     def rows(self) -> list[dict[str, float]]:
-        """``epoch``, ``val_loss`` and ``val_top1``, by epoch."""
+        """``epoch``, ``val_loss`` and ``val_top1``, by epoch; what is no number is left out."""
         return [
             {"epoch": epoch, "val_loss": row["val_loss"], "val_top1": row["val_top1"]}
             for row in Curves(self.path, Silence()).read()
-            if "val_loss" in row and (epoch := self.epoch(int(row["step"]))) > 0
+            if "val_loss" in row and math.isfinite(row["val_loss"]) and (epoch := self.epoch(int(row["step"]))) > 0
         ]
 
     def values(self, objective: Objective) -> dict[int, float]:

@@ -12,6 +12,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.storages import RDBStorage
 from optuna.trial import Trial, TrialState
+from sqlalchemy.engine import URL
 
 from earthsnap_train.spec.tuning import Dimension, FloatRange, IntRange, Pruning, Sought, Value, in_order
 from earthsnap_train.training.sampler import make_sampler
@@ -86,7 +87,8 @@ class Study:
         reached = max(self._study.trials[number].intermediate_values, default=0)
         if epoch < reached:  # seen again after a restart: it did go on from here
             return True
-        trial.report(value, epoch)
+        if epoch > reached:
+            trial.report(value, epoch)
         return not trial.should_prune()
 
     def tell(self, number: int, attempt: Attempt) -> None:
@@ -149,16 +151,21 @@ def _open(path: Path, sought: Sought) -> RDBStorage:
     if not path.exists():
         made = path.with_suffix(".new")
         made.unlink(missing_ok=True)
-        storage = RDBStorage(f"sqlite:///{made}")
+        storage = _storage(made)
         optuna.create_study(study_name=NAME, storage=storage, direction=sought.direction)
         storage.remove_session()
         storage.engine.dispose()
         made.replace(path)
-    storage = RDBStorage(f"sqlite:///{path}")
+    storage = _storage(path)
     study_id = storage.get_study_id_from_name(NAME)
     for trial in storage.get_all_trials(study_id, states=(TrialState.RUNNING,)):
         storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
     return storage
+
+
+def _storage(path: Path) -> RDBStorage:
+    """A folder may have any name, and an address gives some letters a meaning of their own."""
+    return RDBStorage(URL.create("sqlite", database=str(path)).render_as_string())
 
 
 def _suggest(trial: Trial, key: str, dimension: Dimension) -> Value:
