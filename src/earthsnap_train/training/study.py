@@ -53,8 +53,6 @@ class Study:
             sampler=make_sampler(sought, seed=seed, declared=declared),
             pruner=_pruner(sought.pruning, num_epochs),
         )
-        # Hyperband divides trials into brackets once it has been asked; before, it takes all for one.
-        self._study.pruner.prune(self._study, optuna.trial.create_trial(state=TrialState.RUNNING))
         self._trials: dict[int, Trial] = {}
 
     @property
