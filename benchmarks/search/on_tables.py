@@ -23,6 +23,7 @@ SPACE = {
     "batch_size": {"kind": "choice", "of": [64, 128]},
 }
 DECLARED = {"lr": 0.003, "weight_decay": 0.1, "batch_size": 64}
+MIN_SHARE = 0.25  # as conf/tuning/base.yaml has it
 Curves = dict[tuple[float, ...], list[float]]
 
 
@@ -30,8 +31,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--random-trials", type=int, default=12)
-    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--pruning", choices=["asha", "hyperband", "none"], default="asha")
     parser.add_argument("--sampler", choices=["tpe", "random"], default="tpe")
     parser.add_argument("--declared", action=argparse.BooleanOptionalAction, default=True)
@@ -44,7 +46,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     wins, shares, ours_all, random_all = 0, [], [], []
     declared = DECLARED if options.declared else {}
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         ours, ours_epochs = search(curves, seed, options.sampler, options.pruning, options.trials, declared)
         other, other_epochs = search(curves, seed, "random", "none", options.random_trials, {})
         good, share = ours <= other, ours_epochs / other_epochs
@@ -67,7 +69,7 @@ def search(
         {
             "sampler": sampler, "objective": "val_loss", "direction": "minimize", "num_trials": num_trials,
             "max_minutes": None, "max_failures": 0, "subset": None, "space": SPACE,
-            "pruning": {"kind": pruning, "min_epochs": 3, "reduction_factor": 3},
+            "pruning": {"kind": pruning, "min_share": MIN_SHARE, "reduction_factor": 3},
         }
     )  # fmt: skip
     epochs = 0

@@ -23,7 +23,7 @@ from earthsnap_train.pipeline.stages import function
 CHILD = "tune/child"
 SEARCHED = (
     "training=head", "training.num_epochs=8", "tuning=quick", "tuning.num_trials=6", "tuning.subset=null",
-    "tuning.pruning.min_epochs=1", "tuning.pruning.reduction_factor=2",
+    "tuning.pruning.min_share=0.125", "tuning.pruning.reduction_factor=2",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from earthsnap_train.errors import StageError
 
 NODE = "tune/parent"
 SEARCHED = (
-    "tuning=quick", "tuning.num_trials=5", "tuning.subset=null", "tuning.pruning.min_epochs=1",
+    "tuning=quick", "tuning.num_trials=5", "tuning.subset=null", "tuning.pruning.min_share=0.125",
     "tuning.pruning.reduction_factor=2",
 )  # fmt: skip
 TWO = Resources(devices=(0, 1))

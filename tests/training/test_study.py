@@ -18,7 +18,7 @@ DECLARED = {"lr": 0.01, "decay": 0.5}
 def sought(**changes: Any) -> Sought:
     settings = {
         "sampler": "tpe", "objective": "val_loss", "direction": "minimize", "num_trials": 12, "max_minutes": None,
-        "max_failures": 0, "subset": None, "pruning": {"kind": "none", "min_epochs": 1, "reduction_factor": 2},
+        "max_failures": 0, "subset": None, "pruning": {"kind": "none", "min_share": 0.125, "reduction_factor": 2},
         "space": {"lr": LR, "decay": DECAY},
     }  # fmt: skip
     return Sought.model_validate(settings | changes)
@@ -57,7 +57,7 @@ def asked(path: Path, *, seed: int = 0, reopened: bool = False, **changes: Any) 
 def test_owners_that_die_in_every_trial_ask_for_what_one_would_have_asked(
     tmp_path: Path, sampler: str, pruning: str
 ) -> None:
-    how = {"sampler": sampler, "pruning": {"kind": pruning, "min_epochs": 1, "reduction_factor": 2}}
+    how = {"sampler": sampler, "pruning": {"kind": pruning, "min_share": 0.125, "reduction_factor": 2}}
 
     assert asked(tmp_path / "a", reopened=True, **how) == asked(tmp_path / "b", **how)
 
@@ -88,7 +88,7 @@ def test_a_trial_that_was_stopped_while_its_values_were_drawn_gets_the_rest_as_i
 
 
 def test_a_trial_goes_on_past_what_it_had_passed_before_a_restart(tmp_path: Path) -> None:
-    wanted = sought(pruning={"kind": "asha", "min_epochs": 1, "reduction_factor": 2})
+    wanted = sought(pruning={"kind": "asha", "min_share": 0.125, "reduction_factor": 2})
     owner = study(tmp_path / "a", wanted)
     first, _ = owner.ask()
     assert all(owner.examine(first, epoch, 0.5) for epoch in range(1, 9))
@@ -131,10 +131,12 @@ def test_what_matters_is_known_once_enough_trials_came_to_their_end(tmp_path: Pa
 
 def test_rungs_are_powers_and_none_is_the_end() -> None:
     def of(kind: str, num_epochs: int) -> set[int]:
-        return rungs(Pruning(kind=kind, min_epochs=3, reduction_factor=3), num_epochs)  # type: ignore[arg-type]
+        return rungs(Pruning(kind=kind, min_share=0.1, reduction_factor=3), num_epochs)  # type: ignore[arg-type]
 
-    assert of("asha", 60) == {3, 9, 27}
+    assert of("asha", 60) == {6, 18, 54}
     assert of("asha", 27) == {3, 9}
+    assert of("asha", 3) == {1}
+    assert of("asha", 1) == set()
     assert of("none", 60) == set()
 
 

@@ -129,14 +129,14 @@ def in_order(space: Mapping[str, Dimension]) -> list[str]:
 
 
 class Pruning(SpecModel):
-    """``min_epochs``: those of a trial before it may be ended. ``reduction_factor``: one in so many goes on at each rung.
+    """``min_share``: of a trial's epochs, before it may be ended. ``reduction_factor``: one in so many goes on at each rung.
 
     ``asha``: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020; ``hyperband``: Li et al.,
     JMLR 18, 2018.
     """
 
     kind: Literal["none", "asha", "hyperband"]
-    min_epochs: Positive
+    min_share: Annotated[float, Field(gt=0, le=1)]
     reduction_factor: Annotated[int, Field(ge=2)]
 
 

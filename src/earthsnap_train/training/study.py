@@ -125,23 +125,26 @@ class Study:
 def rungs(pruning: Pruning, num_epochs: int) -> set[int]:
     """Epochs after which a trial may be ended."""
     found: set[int] = set()
-    epoch = pruning.min_epochs
+    epoch = _first_rung(pruning, num_epochs)
     while pruning.kind != "none" and epoch < num_epochs:
         found.add(epoch)
         epoch *= pruning.reduction_factor
     return found
 
 
+def _first_rung(pruning: Pruning, num_epochs: int) -> int:
+    return max(1, round(pruning.min_share * num_epochs))
+
+
 def _pruner(pruning: Pruning, num_epochs: int) -> BasePruner:
-    least, factor = pruning.min_epochs, pruning.reduction_factor
+    least, factor = _first_rung(pruning, num_epochs), pruning.reduction_factor
     match pruning.kind:
         case "none":
             return NopPruner()
         case "asha":
             return SuccessiveHalvingPruner(min_resource=least, reduction_factor=factor)
         case "hyperband":
-            most = max(num_epochs, least)
-            return HyperbandPruner(min_resource=least, max_resource=most, reduction_factor=factor)
+            return HyperbandPruner(min_resource=least, max_resource=num_epochs, reduction_factor=factor)
 
 
 def _open(path: Path, sought: Sought) -> RDBStorage:
