@@ -30,7 +30,7 @@ def panel(tmp_path: Path, **changes: Any) -> SearchPanel:
     """As stage ``tune`` writes it."""
     about = {
         "objective": "val_loss", "direction": "minimize", "sampler": "tpe", "pruning": "asha", "best": 3, "space": SPACE,
-        "declared": {"lr": 0.001}, "importances": {"lr": 0.75, "batch_size": 0.25},
+        "declared": TRIALS[0]["params"], "importances": {"lr": 0.75, "batch_size": 0.25},
     }  # fmt: skip
     trials = [row | {"epochs": 4, "seconds": 1.5, "curve": [{"epoch": 1}], "error": ""} for row in TRIALS]
     (tmp_path / "notes").mkdir(parents=True)
@@ -58,6 +58,14 @@ def test_the_report_tells_what_was_tried_and_what_matters(
     for words in ("child , shared by 2 networks", "4 trials in 6.0 s, 1 of them ended early , 1 failed", "lr=0.01",
                   "lr 75%, batch_size 25%", "0 as declared"):  # fmt: skip
         assert words in page.text.replace("child,", "child ,").replace("early,", "early ,"), words
+
+
+def test_a_first_trial_that_is_declared_in_part_alone_is_not_called_so(
+    make_report: Callable[..., ReportData], tmp_path: Path
+) -> None:
+    page = Page(render(make_report(searches=(panel(tmp_path, declared={"lr": 0.001}),))))
+
+    assert "0 as declared" not in page.text
 
 
 def test_a_report_without_a_search_has_no_word_of_one(make_report: Callable[..., ReportData]) -> None:
