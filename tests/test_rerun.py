@@ -1,5 +1,6 @@
 """Running again: nothing where nothing changed, what the plan said where something did, and two at once beside each other."""
 
+import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -58,3 +59,22 @@ def test_a_sweep_does_what_was_planned_in_a_folder_for_each_job_and_one_store(
         assert summary["stages"]["train/parent"]["cached"]
         assert all(summary["stages"][n]["reason"].startswith("training.lr 0.0") for n in ran if n.startswith("train/"))
         assert summary["lineage"]["dataset"] == first["lineage"]["dataset"]
+
+
+@pytest.mark.slow
+def test_what_was_searched_and_what_was_taught_once_more_are_told(folder: Path, earthsnap_process: Command) -> None:
+    changes = ("training.fit_on=train_val", "tuning=quick", "tracking=csv")
+    said = earthsnap_process(*(one for one in DEMO if not one.startswith("tracking=")), *changes, cwd=folder)
+
+    assert said.code == 0, said.err
+    run = sorted(folder.glob("outputs/plants-debug/2*"))[-1]
+    with (run / "csv/runs.csv").open() as file:
+        jobs = {row["job"] for row in csv.DictReader(file)}
+    stages = summaries(folder)[-1]["stages"]
+    assert {"tune/parent", "tune/child", "evaluate"} < jobs
+    assert any(name.startswith("refit/") for name in stages)
+    assert not any(name.startswith("refit/") for name in jobs)
+    assert {name for name in jobs if name.startswith("train/")} == {
+        name for name, stage in stages.items() if name.startswith("train/") and not stage["cached"]
+    }
+    assert "How the settings were found" in (run / "report.html").read_text()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from earthsnap_train.models.embed import Embeddings
+from earthsnap_train.models.export import sha256_of
 
 GROUP = "embed/rosaceae"
 
@@ -74,3 +75,10 @@ def test_features_come_in_the_order_asked_for(tiny: Callable[..., Any]) -> None:
     there, back = embeddings.of(image_ids), embeddings.of(image_ids[::-1])
     assert np.array_equal(there, back[::-1])
     assert embeddings.of([]).shape == (0, 256)
+
+
+def test_features_of_another_exported_network_are_not_taken_over(tiny: Callable[..., Any], tmp_path: Path) -> None:
+    family = tiny("training=head")
+    recipe = json.loads((family.out(GROUP) / "notes/recipe.json").read_text())
+
+    assert recipe["trunk"] == sha256_of(family.out("trunk") / "trunk.onnx")

@@ -1,9 +1,11 @@
 """What a search may be declared as, and what is said to one that makes no sense."""
 
+from pathlib import Path
+
 import pytest
 
 from earthsnap_train.errors import ConfigError
-from earthsnap_train.spec.tuning import Search, in_order
+from earthsnap_train.spec.tuning import NoTuning, Search, in_order
 from tests.conftest import declare
 
 
@@ -73,3 +75,16 @@ def test_a_range_knows_what_it_can_come_to() -> None:
 
     assert [value for value in (1, 2, 3, 6, 10, 11, True, 6.0, "6") if found["num_epochs"].has(value)] == [2, 6, 10]
     assert [value for value in (0.0001, 0.0003, 0.01, 0.03, 1) if found["lr"].has(value)] == [0.0003, 0.01, 0.03]
+
+
+def test_none_switches_off_whatever_an_experiment_declares(tmp_path: Path) -> None:
+    experiment = tmp_path / "experiment" / "mine.yaml"
+    experiment.parent.mkdir()
+    experiment.write_text(
+        "# @package _global_\ndefaults:\n  - override /tuning: quick\nname: mine\n"
+        "tuning:\n  space:\n    lr: {kind: choice, of: [0.1, 0.2]}\n"
+    )
+    beside = f"hydra.searchpath=[file://{tmp_path}]"
+
+    assert isinstance(declare(beside, "experiment=mine").tuning, Search)
+    assert isinstance(declare(beside, "experiment=mine", "tuning=none").tuning, NoTuning)

@@ -38,22 +38,23 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         for shard in records.shards.values()
         for i in range(len(shard))
     ]
-    with (inputs["trunk"] / "trunk.safetensors").open("rb") as weights:
-        trunk_digest = hashlib.file_digest(weights, "sha256").hexdigest()
+    in_torch = context.resources.accelerator == "cuda" and s.backbone.quantization == "none"
+    with (inputs["trunk"] / ("trunk.safetensors" if in_torch else "trunk.onnx")).open("rb") as network:
+        trunk_digest = hashlib.file_digest(network, "sha256").hexdigest()
     recipe: dict[str, object] = {
         "backbone": s.backbone.model_dump(mode="json"),
         "trunk": trunk_digest,
-        "device": context.resources.accelerator,
     }
     # A GPU's last bits vary with what else is in a batch, so there nothing is taken over.
-    known = _previous_rows(context.previous, recipe) if context.resources.accelerator == "cpu" else {}
+    known = {} if in_torch else _previous_rows(context.previous, recipe)
     todo = [row for row in images if (row[0], row[1]) not in known]
     prepared = (
         prepare(open_rgb(shard.read(i).image, max_megapixels=MAX_MEGAPIXELS), preprocessing(s.backbone))
         for _, _, shard, i in todo
     )
     fresh: list[Floats] = []
-    for features_BF in _features(prepared, inputs["trunk"], s.backbone, context):
+    features = _torch_features if in_torch else _onnx_features
+    for features_BF in features(prepared, inputs["trunk"], s.backbone, context):
         fresh.append(features_BF)
         context.events.progress(sum(map(len, fresh)), len(todo), "images")
     new = dict(zip(((i, c) for i, c, _, _ in todo), (row for part in fresh for row in part), strict=True))
@@ -72,12 +73,9 @@ def preprocessing(backbone: Backbone) -> Preprocessing:
     )
 
 
-def _features(
+def _onnx_features(
     images: Iterator[NDArray[np.uint8]], trunk: Path, backbone: Backbone, context: Context
 ) -> Iterator[Floats]:
-    if context.resources.accelerator == "cuda" and backbone.quantization == "none":
-        yield from _torch_features(images, trunk, backbone, context)
-        return
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -286,14 +286,12 @@ class _Compiler:
                 f"evaluate/{node}": f"evaluate/{node}",
                 f"train/{node}": f"train/{node}",
             }
-        inputs |= {f"tune/{search}": f"tune/{search}" for search in self.searches}
         settings: Json = {
             "name": self.spec.name,
             "architecture": self.spec.architecture.kind,
             "fit_on": self.spec.training.fit_on,
             "group_of": dict(self.grouping.group_of),
             "nodes": {node: len(self._species_of(node)) for node in self.nodes},
-            "searches": {search: list(nodes) for search, (nodes, _) in self.searches.items()},
         }
         return self._stage(
             "report",

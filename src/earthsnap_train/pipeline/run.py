@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,7 @@ from typing import Protocol
 from earthsnap_train import __version__
 from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.evaluation.report import ReportData, StageRow, render
+from earthsnap_train.evaluation.search_panel import SearchPanel, read_panel
 from earthsnap_train.pipeline.champion import attach_evaluation, beside_champion
 from earthsnap_train.pipeline.plan import Plan, digest_of
 from earthsnap_train.pipeline.prepare import Prepared, prepare
@@ -152,6 +153,7 @@ def _finish(
             "release": release.name,
             "date": time.strftime("%Y-%m-%d", time.localtime(started)),
             "next_command": next_command(spec, release),
+            "searches": tuple(_searches(plan, folders)),
             "nodes": tuple(
                 row.model_copy(update={"seconds": _node_seconds(row.node, plan, seconds)}) for row in data.nodes
             ),
@@ -201,6 +203,14 @@ def _finish(
         champion=beside.line,
         outcomes=outcomes,
     )
+
+
+def _searches(plan: Plan, folders: Mapping[str, Path]) -> Iterator[SearchPanel]:
+    """What was tried in this run's searches: another search may find the same, and nothing after it then runs again."""
+    for stage in plan.stages:
+        if stage.kind == "tune":
+            nodes = dict.fromkeys(one.node for one in plan.stages if one.inputs.get("tune") == stage.name and one.node)
+            yield read_panel(stage.name.removeprefix("tune/"), list(nodes), folders[stage.name])
 
 
 def next_command(spec: RunSpec, release: Release) -> str:

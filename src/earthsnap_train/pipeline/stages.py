@@ -34,22 +34,24 @@ KINDS: Mapping[str, Kind] = {
     "records": Kind(run="data.records:run", revision=1, libraries=("pillow",)),
     # -> networks
     "trunk": Kind(
-        run="models.trunk:run", revision=2, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime", "pillow")
+        run="models.trunk:run",
+        revision=2,
+        libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime", "pillow", "numpy"),
     ),
-    "embed": Kind(run="models.embed:run", revision=3, libraries=("onnxruntime", "pillow"), uses_gpu=True),
+    "embed": Kind(run="models.embed:run", revision=4, libraries=("onnxruntime", "pillow"), uses_gpu=True),
     "tune": Kind(
         run="training.search:run", revision=1, libraries=("torch", "timm", "torchvision", "optuna"), uses_gpu=True
     ),
     "train": Kind(run="training.train:run", revision=2, libraries=("torch", "timm", "torchvision"), uses_gpu=True),
     "export": Kind(
-        run="models.export:run", revision=3, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime")
+        run="models.export:run", revision=3, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime", "pillow")
     ),
     # -> what they are worth
     "evaluate": Kind(run="evaluation.evaluate_node:run", revision=1, libraries=("onnxruntime", "pillow")),
     "evaluate_family": Kind(run="evaluation.evaluate_family:run", revision=4, libraries=("onnxruntime", "pillow")),
     # -> a release that waits for a person
     "bundle": Kind(run="release.bundle:run", revision=4, libraries=("onnxruntime", "pillow")),
-    "report": Kind(run="evaluation.write_report:run", revision=3, libraries=("pillow",)),
+    "report": Kind(run="evaluation.write_report:run", revision=4, libraries=("pillow",)),
 }
 
 

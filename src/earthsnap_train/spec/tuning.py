@@ -191,4 +191,9 @@ class Search(Sought):
         return next((self.nodes[name] for name in reversed(names) if name in self.nodes), self.space)
 
 
-TuningSpec = Annotated[NoTuning | Search, Field(discriminator="kind")]
+def _nothing_else(value: object) -> object:
+    """``tuning=none`` switches off whatever an experiment declares of a search."""
+    return {"kind": "none"} if isinstance(value, Mapping) and value.get("kind") == "none" else value
+
+
+TuningSpec = Annotated[NoTuning | Search, Field(discriminator="kind"), BeforeValidator(_nothing_else)]

@@ -89,9 +89,10 @@ class Watch(Silence):
         epoch = self._course.epoch(step)
         if self._objective not in values or epoch < 1:
             return
+        for name, one in values.items():  # also beside the objective: whoever guesses at random names some right
+            if not math.isfinite(one):
+                raise NotANumber(f"{name} is {one} after epoch {epoch}")
         value = values[self._objective]
-        if not math.isfinite(value):
-            raise NotANumber(f"{self._objective} is {value} after epoch {epoch}")
         self._values[epoch] = value
         # After a restart some epochs may be seen again: what came later then is not yet known now.
         until_now = {at: v for at, v in self._values.items() if at <= epoch}

@@ -64,5 +64,5 @@ def failed(study: Study, what: str) -> StageError:
     return StageError(
         f"{what}, the last of them trial {last.number}: {last.attempt.error}",
         where="tuning.max_failures",
-        remedy="narrow tuning.space, or allow more failures; the same command goes on with the trials there are",
+        remedy="the same command goes on with the trials there are; a narrower tuning.space begins a new search",
     )

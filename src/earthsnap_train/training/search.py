@@ -14,6 +14,7 @@ import torch
 
 from earthsnap_train.context import Context
 from earthsnap_train.errors import DataError
+from earthsnap_train.evaluation.wording import setting
 from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.spec.training import Teaching
@@ -57,7 +58,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         raise failed(study, f"none of {len(study.tried())} trials came to a number")
     (out / "best.json").write_text(json.dumps({"settings": best.values}, sort_keys=True, indent=1))
     _write_notes(out / "notes", s, study, best.number)
-    found = ", ".join(f"{key}={_short(value)}" for key, value in best.values.items())
+    found = ", ".join(f"{key}={setting(value)}" for key, value in best.values.items())
     context.events.note(f"best of {len(study.tried())} trials, {s.search.objective} {best.attempt.value:.4g}: {found}")
 
 
@@ -137,7 +138,3 @@ def _write_notes(notes: Path, s: Settings, study: Study, best: int) -> None:
         "importances": study.importances(),
     }
     (notes / "search.json").write_text(json.dumps(about, indent=1))
-
-
-def _short(value: Value) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,6 +1,7 @@
 """Trials side by side: a process for each group of devices, which teaches one trial after the other."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -68,7 +69,8 @@ class _Desk:
 
     def begin(self, number: int, values: Values, folder: Path) -> None:
         self.number = number
-        self.connection.send((values, folder))
+        with suppress(OSError):  # the process is gone, which is heard next
+            self.connection.send((values, folder))
 
     def hear(self) -> Attempt | tuple[int, float] | None:
         """The outcome, or how far it is; None where the process is gone."""
@@ -79,7 +81,8 @@ class _Desk:
         return said
 
     def answer(self, go_on: bool) -> None:
-        self.connection.send(go_on)
+        with suppress(OSError):
+            self.connection.send(go_on)
 
     def close(self) -> None:
         self.connection.close()

@@ -11,7 +11,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from earthsnap_train.context import Context, Resources
 from earthsnap_train.errors import EarthsnapError
 from earthsnap_train.spec.tuning import Value
-from earthsnap_train.training.course import Course, Ended, Examine, Objective, Watch, mean_best
+from earthsnap_train.training.course import Course, Ended, Examine, NotANumber, Objective, Watch, mean_best
 from earthsnap_train.training.curves import Curves
 from earthsnap_train.training.train import Settings, or_out_of_memory, teach
 
@@ -80,6 +80,8 @@ def attempt(task: Task, values: Values, scratch: Path, resources: Resources, exa
         for place, name in enumerate(task.members):
             watch = Watch(courses[name], list(courses.values())[:place], objective=task.objective, examine=examine)
             _teach(task.members[name].with_values(values), task.members[name].inputs, scratch / name, resources, watch)
+        if silent := [name for name, course in courses.items() if not course.rows()]:
+            raise NotANumber(f"{silent[0]} showed nothing on val")
     except Ended:
         state = "pruned"
     except ProcessRaisedException as raised:  # the same, said by one of several processes that teach together
