@@ -82,7 +82,7 @@ def test_none_switches_off_whatever_an_experiment_declares(tmp_path: Path) -> No
     experiment.parent.mkdir()
     experiment.write_text(
         "# @package _global_\ndefaults:\n  - override /tuning: quick\nname: mine\n"
-        "tuning:\n  space:\n    lr: {kind: choice, of: [0.1, 0.2]}\n"
+        "tuning:\n  space:\n    lr: {low: 0.001}\n"
     )
     beside = f"hydra.searchpath=[file://{tmp_path}]"
 
