@@ -199,7 +199,11 @@ class _Run:
         if len(self.running) >= self.slots + self.num_gpus:
             return None
         workers = self.settings.workers or self.cores
-        common = {"threads": self.settings.threads, "checkpoint_every_s": self.settings.checkpoint_every_s}
+        common = {
+            "threads": self.settings.threads,
+            "checkpoint_every_s": self.settings.checkpoint_every_s,
+            "devices_per_trial": self.settings.devices_per_trial,
+        }
         if KINDS[stage.kind].uses_gpu and self.num_gpus:
             if not self.gpus:
                 return None

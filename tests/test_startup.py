@@ -11,7 +11,7 @@ from tests.conftest import DEMO, FinishedRun, environment
 
 HEAVY = {
     "torch", "pytorch_lightning", "lightning_fabric", "torchvision", "timm", "wandb", "onnx", "onnxruntime", "scipy",
-    "sklearn", "boto3",
+    "sklearn", "boto3", "optuna", "sqlalchemy",
 }  # fmt: skip
 
 

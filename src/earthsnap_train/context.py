@@ -31,12 +31,16 @@ class Silence:
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one stage may use here. ``workers``: processes it may start; ``threads``: of one numerical operation."""
+    """What one stage may use here. ``workers``: processes it may start; ``threads``: of one numerical operation.
+
+    ``devices_per_trial``: how many of ``devices`` one trial of a search uses; the others work on further trials.
+    """
 
     workers: int = 1
     threads: int = 1
     accelerator: str = "cpu"
     devices: tuple[int, ...] = ()
+    devices_per_trial: int = 1
     checkpoint_every_s: float = 60.0
 
 

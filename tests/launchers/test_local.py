@@ -26,7 +26,7 @@ from tests.conftest import FinishedRun, declare, draw_folder, environment, progr
 
 SETTINGS = Local(
     module="launchers.local", stages=2, workers=1, threads=1, accelerator="cpu", devices=None, devices_per_node=1,
-    checkpoint_every_s=60,
+    devices_per_trial=1, checkpoint_every_s=60,
 )  # fmt: skip
 FLORA = {
     "kind": "synthetic_flora", "num_species": 2, "num_groups": 1, "plants_per_species": 2, "photos_per_plant": 1,

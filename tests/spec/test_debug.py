@@ -3,6 +3,7 @@
 import pytest
 
 from earthsnap_train.spec.dataset import SyntheticFlora
+from earthsnap_train.spec.tuning import Search
 from tests.conftest import declare
 
 
@@ -39,6 +40,14 @@ def test_nodes_keep_their_own_settings_but_not_their_length() -> None:
     ).nodes
 
     assert nodes == {"parent": {"lr": 0.5}, "child": {"num_epochs": 1}}
+
+
+def test_a_search_is_brief_and_of_the_same_kind() -> None:
+    typed = ("experiment=plants", "tuning=thorough", "tuning.nodes.child/roses.lr={kind: choice, of: [0.1]}")
+    whole, small = declare(*typed).tuning, declare(*typed, "debug=true").tuning
+
+    assert isinstance(whole, Search)
+    assert small == whole.model_copy(update={"num_trials": 2, "nodes": {}})
 
 
 def test_gates_are_open() -> None:

@@ -27,7 +27,7 @@ def waffle(right: int, misnamed: int, misrouted: int, label: str) -> Markup:
     marks = (
         MARKS[kind].format(at % 10 * MARK_PX + middle, at // 10 * MARK_PX + middle) for at, kind in enumerate(kinds)
     )
-    return _drawing("waffle", 10 * MARK_PX, 10 * MARK_PX, label, marks)
+    return drawing("waffle", 10 * MARK_PX, 10 * MARK_PX, label, marks)
 
 
 def legend_mark(kind: str) -> Markup:
@@ -51,12 +51,12 @@ def reliability(family: Sequence[ReliabilityBin], flat: Sequence[ReliabilityBin]
     parts.append(Markup('<path class="ideal" d="M{} {}l{} {}"/>').format(left, bottom, side, -side))
     for kind, bins in (("flat", flat or ()), ("family", family)):
         places = [(left + side * one.confidence, bottom - side * one.right) for one in bins]
-        parts.append(_line(kind, places))
+        parts.append(line(kind, places))
         parts += [_point(kind, place, 4) for place in places]
     axis = Markup('<text class="axis" transform="translate({} {}) rotate({})" text-anchor="middle">{}</text>')
     parts.append(axis.format(left + side // 2, bottom + 40, 0, "how sure it says it is, %"))
     parts.append(axis.format(10, middle, -90, "how often it is right, %"))
-    return _drawing(
+    return drawing(
         "reliability", left + side + 12, bottom + 50, "How often it is right by how sure it says it is", parts
     )
 
@@ -68,7 +68,7 @@ def curve(points: "Sequence[CurvePoint]", label: str) -> Markup:
     losses = [loss for point in points for loss in (point.train_loss, point.val_loss) if loss is not None]
     highest_loss = max(losses, default=0.0) or 1.0
 
-    def line(kind: str, values: Sequence[float | None], highest: float) -> Markup:
+    def of(kind: str, values: Sequence[float | None], highest: float) -> Markup:
         places = [
             (
                 edge + (width - 2 * edge) * (point.step - first) / max(last - first, 1),
@@ -77,24 +77,24 @@ def curve(points: "Sequence[CurvePoint]", label: str) -> Markup:
             for point, value in zip(points, values, strict=True)
             if value is not None
         ]
-        return _line(kind, places) + (_point(kind, places[-1], 2.5) if places else "")
+        return line(kind, places) + (_point(kind, places[-1], 2.5) if places else "")
 
     grid = Markup('<path class="grid" d="M0 {}h{}M0 {}h{}M0 {}h{}"/>')
     parts = [
         grid.format(edge, width, height // 2, width, height - edge, width),
-        line("train-loss", [point.train_loss for point in points], highest_loss),
-        line("val-loss", [point.val_loss for point in points], highest_loss),
-        line("val-top1", [point.val_top1 for point in points], 1.0),
+        of("train-loss", [point.train_loss for point in points], highest_loss),
+        of("val-loss", [point.val_loss for point in points], highest_loss),
+        of("val-top1", [point.val_top1 for point in points], 1.0),
     ]
-    return _drawing("curve", width, height, label, parts)
+    return drawing("curve", width, height, label, parts)
 
 
-def _drawing(kind: str, width: int, height: int, label: str, parts: Iterable[Markup]) -> Markup:
+def drawing(kind: str, width: int, height: int, label: str, parts: Iterable[Markup]) -> Markup:
     frame = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
     return frame.format(kind, width, height, label, Markup("").join(parts))
 
 
-def _line(kind: str, places: Sequence[Place]) -> Markup:
+def line(kind: str, places: Sequence[Place]) -> Markup:
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places) if places else ""
     return Markup('<path class="{} line" d="{}"/>').format(kind, path)
 

@@ -4,10 +4,21 @@ from typing import Literal
 
 import jinja2
 
-from earthsnap_train.evaluation import charts
+from earthsnap_train.evaluation import charts, search_charts
 from earthsnap_train.evaluation.figures import Estimate, FamilyMetrics, Measured, Name
 from earthsnap_train.evaluation.gates import GateResult
-from earthsnap_train.evaluation.wording import big, count, gate_words, of_hundred, percent, points, shade, short_time
+from earthsnap_train.evaluation.search_panel import SearchPanel
+from earthsnap_train.evaluation.wording import (
+    big,
+    count,
+    gate_words,
+    of_hundred,
+    percent,
+    points,
+    setting,
+    shade,
+    short_time,
+)
 
 Cause = Literal["misrouted", "misnamed"]
 
@@ -158,6 +169,7 @@ class ReportData(Measured):
     mistakes: tuple[Mistake, ...]
     nodes: tuple[NodeRow, ...]
     dataset: DatasetPanel
+    searches: tuple[SearchPanel, ...] = ()
     lineage: tuple[StageRow, ...]
 
     @property
@@ -184,6 +196,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shared.filters |= {word.__name__: word for word in (percent, points, count, short_time, big)}
-    shared.globals |= {"charts": charts, "shade": shade, "of_hundred": of_hundred, "gate_words": gate_words}
+    shared.filters |= {word.__name__: word for word in (percent, points, count, short_time, big, setting)}
+    shared.globals |= {"charts": charts, "search_charts": search_charts}
+    shared.globals |= {"shade": shade, "of_hundred": of_hundred, "gate_words": gate_words}
     return shared

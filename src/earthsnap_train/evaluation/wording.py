@@ -95,3 +95,10 @@ def of_hundred(shares: Sequence[float]) -> list[int]:
     for place in by_remainder[: 100 - sum(whole)]:
         whole[place] += 1
     return whole
+
+
+def setting(value: object) -> str:
+    """A setting as one would type it, with three digits."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -25,19 +25,21 @@ from earthsnap_train.evaluation.pictures import photo_reader
 from earthsnap_train.evaluation.predictions import FamilyPredictions
 from earthsnap_train.evaluation.report import CurvePoint, DatasetPanel, FindingCount, NodeRow, SplitCounts
 from earthsnap_train.evaluation.report_rows import build_report, node_row, split_counts
+from earthsnap_train.evaluation.search_panel import read_panel
 from earthsnap_train.models.family import Node
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 
 class Settings(SpecModel):
-    """``nodes``: node -> how many species it was taught."""
+    """``nodes``: node -> how many species it was taught. ``searches``: name -> the nodes that share what it found."""
 
     name: str
     architecture: Literal["parent_child", "flat"]
     fit_on: Literal["train", "train_val", "full"]
     group_of: dict[str, str]
     nodes: dict[str, int]
+    searches: dict[str, list[str]]
 
 
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
@@ -69,6 +71,8 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         lineage=(),
         read_photo=photo_reader(manifest, inputs["photographs"]),
     )
+    searches = tuple(read_panel(name, nodes, inputs[f"tune/{name}"]) for name, nodes in s.searches.items())
+    data = data.model_copy(update={"searches": searches})
     (out / "report.json").write_text(data.model_dump_json())
 
 

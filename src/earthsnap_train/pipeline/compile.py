@@ -3,19 +3,20 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from earthsnap_train.data.source import FLORA_COLUMNS
-from earthsnap_train.errors import ConfigError, did_you_mean
 from earthsnap_train.pipeline.plan import Plan, Stage
 from earthsnap_train.pipeline.survey import Survey
+from earthsnap_train.pipeline.teaching import check_names, searches_of, teaching_of
 from earthsnap_train.spec.architecture import ParentChild
 from earthsnap_train.spec.dataset import SyntheticFlora, TableSource
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.spec.training import Teaching, Training
-from earthsnap_train.spec.validate import in_our_words
+from earthsnap_train.spec.training import Teaching
+from earthsnap_train.spec.tuning import Search, Sought
 
 Json = dict[str, JsonValue]
+ALL = "all"
 SPLITS: Mapping[str, list[JsonValue]] = {
     "train": ["train"],
     "train_val": ["train", "val"],
@@ -55,7 +56,11 @@ class _Compiler:
         self.photographs: dict[str, str] = {"manifest": "ingest", "photographs": "@photographs"}
         if isinstance(spec.dataset.source, SyntheticFlora):
             self.photographs["photographs"] = "draw:photographs"
-        self._check_overrides()
+        check_names(spec.nodes, "nodes", self.nodes)
+        self.searches: Mapping[str, tuple[list[str], Sought]] = {}
+        if isinstance(spec.tuning, Search):
+            tuned = {node: teaching for node, teaching in self.teaching.items() if not self._is_probe(node)}
+            self.searches = searches_of(spec.tuning, tuned)
         self._check_gates()
 
     def stages(self) -> Iterable[Stage]:
@@ -73,6 +78,8 @@ class _Compiler:
         if any(teaching.method != "full" for teaching in self.teaching.values()):
             for group in self.grouping.groups:
                 yield self._embed(group)
+        for search in self.searches:
+            yield self._tune(search)
         for node in self.nodes:
             yield from self._node(node)
         yield self._evaluate_family()
@@ -161,6 +168,44 @@ class _Compiler:
             settings={"backbone": self._network(exported=True)}, images=self.grouping.members(group),
         )  # fmt: skip
 
+    def _tune(self, search: str) -> Stage:
+        """Members are named by their group, and so not at all where it is one network of all species: whichever node asks."""
+        nodes, sought = self.searches[search]
+        inputs: dict[str, str] = {}
+        members: Json = {}
+        for node in nodes:
+            groups, teaching = self._groups_of(node), self.teaching[node]
+            member = groups[0] if node.startswith("child/") else ALL
+            inputs |= {f"examples/{member}": f"select/{node}"} | self._taught_from(teaching, groups)
+            members[member] = {
+                "training": teaching.model_dump(mode="json"),
+                "classes": self._classes(node),
+                "groups": list(groups),
+            }
+        settings: Json = {
+            "search": sought.model_dump(mode="json"),
+            "members": members,
+            "backbone": self._network(),
+            "seed": self.spec.seed,
+        }
+        most = sought.subset and 2 * sought.subset  # of train and of val each
+        seen = [self.found.images_of.get(species, 0) for node in nodes for species in self._species_of(node)]
+        num_images = sought.most_trials * sum(min(count, most or count) for count in seen)
+        return self._stage(f"tune/{search}", "tune", inputs=inputs, settings=settings, num_images=num_images)
+
+    def _taught_from(self, teaching: Teaching, groups: Iterable[str]) -> dict[str, str]:
+        """What a network of these groups reads, besides the list of its examples."""
+        inputs: dict[str, str] = {}
+        if teaching.method != "full":
+            inputs |= {f"embed/{g}": f"embed/{g}" for g in groups}
+        if teaching.method != "head":
+            inputs |= {f"records/{g}": f"records/{g}" for g in groups} | {"trunk": "trunk"}
+        return inputs
+
+    def _search(self, node: str) -> tuple[str, Sought] | None:
+        """Name of the search that finds this node's settings."""
+        return next(((name, sought) for name, (nodes, sought) in self.searches.items() if node in nodes), None)
+
     def _node(self, node: str) -> Iterable[Stage]:
         """Taught on train, exported and judged; taught once more where the released weights shall have seen more."""
         fit_on = self.spec.training.fit_on
@@ -179,12 +224,14 @@ class _Compiler:
         """``after``: the training that knows when to stop, where the splits leave nothing to watch."""
         teaching = self.teaching[node]
         inputs = {"examples": f"select/{node}"}
-        if after is not None and teaching.early_stopping_patience is not None:
+        search = self._search(node)
+        may_stop = teaching.early_stopping_patience is not None
+        if search is not None:
+            inputs["tune"] = f"tune/{search[0]}"
+            may_stop |= "early_stopping_patience" in search[1].space
+        if after is not None and may_stop:
             inputs["taught"] = after
-        if teaching.method != "full":
-            inputs |= {f"embed/{g}": f"embed/{g}" for g in self._groups_of(node)}
-        if teaching.method != "head":
-            inputs |= {f"records/{g}": f"records/{g}" for g in self._groups_of(node)} | {"trunk": "trunk"}
+        inputs |= self._taught_from(teaching, self._groups_of(node))
         settings: Json = {
             "training": teaching.model_dump(mode="json"),
             "backbone": self._network(),
@@ -257,12 +304,14 @@ class _Compiler:
                 f"evaluate/{node}": f"evaluate/{node}",
                 f"train/{node}": f"train/{node}",
             }
+        inputs |= {f"tune/{search}": f"tune/{search}" for search in self.searches}
         settings: Json = {
             "name": self.spec.name,
             "architecture": self.spec.architecture.kind,
             "fit_on": self.spec.training.fit_on,
             "group_of": dict(self.grouping.group_of),
             "nodes": {node: len(self._species_of(node)) for node in self.nodes},
+            "searches": {search: list(nodes) for search, (nodes, _) in self.searches.items()},
         }
         return self._stage(
             "report",
@@ -276,8 +325,9 @@ class _Compiler:
 
     def _stage(
         self, name: str, kind: str, *, settings: Json, node: str | None = None, inputs: Mapping[str, str] = {},
-        sources: Mapping[str, str] = {}, images: Iterable[str] = (),
+        sources: Mapping[str, str] = {}, images: Iterable[str] = (), num_images: int | None = None,
     ) -> Stage:  # fmt: skip
+        """``images``: the species whose photographs it looks at, once each; else ``num_images`` says how many."""
         count = sum(self.found.images_of.get(species, 0) for species in images)
         return Stage(
             name=name,
@@ -286,7 +336,7 @@ class _Compiler:
             inputs=dict(inputs),
             sources=dict(sources),
             settings=settings,
-            num_images=count,
+            num_images=count if num_images is None else num_images,
         )
 
     def _species_of(self, node: str) -> list[str]:
@@ -332,33 +382,19 @@ class _Compiler:
             "photographs": self._photograph_settings(),
         }
 
-    def _teaching(self, node: str) -> Teaching:
-        if node == "flat" and node not in self.family_nodes and self.spec.evaluation.flat == "probe":
-            return self.spec.training.probe()
-        merged = self.spec.training.model_dump()
-        for name in ("child", node) if node.startswith("child/") else (node,):
-            merged |= self.spec.nodes.get(name, {})
-        try:
-            return Training.model_validate(merged).teaching()
-        except ValidationError as error:
-            key = str(error.errors()[0]["loc"][0])
-            given = next((n for n in (node, "child") if key in self.spec.nodes.get(n, {})), node)
-            raise in_our_words(error, Training, f"nodes.{given}.") from None
+    def _is_probe(self, node: str) -> bool:
+        return node == "flat" and node not in self.family_nodes and self.spec.evaluation.flat == "probe"
 
-    def _check_overrides(self) -> None:
-        for name in self.spec.nodes:
-            if name not in (known := list(dict.fromkeys(["parent", "child", "flat", *self.nodes]))):
-                raise ConfigError(
-                    f"no node is called {name!r}",
-                    where=f"nodes.{name}",
-                    allowed=", ".join(known),
-                    remedy=did_you_mean(name, known),
-                )
+    def _teaching(self, node: str) -> Teaching:
+        if self._is_probe(node):
+            return self.spec.training.probe()
+        return teaching_of(self.spec, node)
 
     def _check_gates(self) -> None:
         if self.spec.evaluation.gates:
             from earthsnap_train.evaluation.figures import metric_names
-            from earthsnap_train.evaluation.gates import champion_metric_names, check_names
+            from earthsnap_train.evaluation.gates import champion_metric_names
+            from earthsnap_train.evaluation.gates import check_names as check_metrics
 
             own = metric_names(self.nodes, flat="flat" in self.nodes and len(self.family_nodes) > 1)
-            check_names(self.spec.evaluation.gates, own | champion_metric_names())
+            check_metrics(self.spec.evaluation.gates, own | champion_metric_names())

@@ -178,7 +178,8 @@ class _Estimates:
         if last is not None:
             grown = stage.num_images / last.num_images if last.num_images and stage.num_images else 1.0
             return last.seconds * grown
-        rates = self._by_kind().get(stage.kind)
+        # A search that never ran teaches as often as it says, if it ends nothing early.
+        rates = self._by_kind().get(stage.kind) or (stage.kind == "tune" and self._by_kind().get("train"))
         return statistics.median(rates) * max(1, stage.num_images) if rates else None
 
     def _by_kind(self) -> dict[str, list[float]]:

@@ -78,7 +78,8 @@ def run(spec: RunSpec, folder: Path, launch: Launcher, store: Store, registry: R
 def check_disk(spec: RunSpec, prepared: Prepared, store: Store) -> None:
     """Raises EnvironmentProblem before anything starts, rather than in the middle of the night."""
     waiting = [stage for stage in prepared.plan.stages if prepared.states[stage.name].status != "cached"]
-    num_images = max((stage.num_images for stage in waiting), default=0)
+    # A search looks at its photographs again and again, and keeps nothing of them.
+    num_images = max((stage.num_images for stage in waiting if stage.kind != "tune"), default=0)
     nodes = sum(1 for stage in waiting if stage.kind == "train" and spec.training.method != "head")
     needed = num_images * BYTES_PER_IMAGE + nodes * BYTES_PER_NODE
     store.root.mkdir(parents=True, exist_ok=True)

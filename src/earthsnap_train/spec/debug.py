@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 from earthsnap_train.spec.dataset import Dataset, SyntheticFlora
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.spec.tuning import NoTuning, TuningSpec
 
 NUM_SPECIES = 6
 PHOTOS_PER_SPECIES = 24
 IMAGE_PX = 96
 BATCH_SIZE = 16
+NUM_TRIALS = 2
 
 
 def shrunk(spec: RunSpec) -> RunSpec:
@@ -28,6 +30,7 @@ def shrunk(spec: RunSpec) -> RunSpec:
             "backbone": spec.backbone.model_copy(update={"image_px": min(spec.backbone.image_px, IMAGE_PX)}),
             "training": training,
             "nodes": {name: _briefly(own) for name, own in spec.nodes.items() if not name.startswith("child/")},
+            "tuning": _soon(spec.tuning),
             "evaluation": spec.evaluation.model_copy(update={"gates": {}}),
         }
     )
@@ -39,6 +42,14 @@ def _briefly(own: Mapping[str, object]) -> dict[str, object]:
     return {
         name: _briefly(value) if isinstance(value, Mapping) else brief.get(name, value) for name, value in own.items()
     }
+
+
+def _soon(tuning: TuningSpec) -> TuningSpec:
+    """The same search, of two trials."""
+    if isinstance(tuning, NoTuning):
+        return tuning
+    nodes = {name: space for name, space in tuning.nodes.items() if not name.startswith("child/")}
+    return tuning.model_copy(update={"num_trials": min(tuning.num_trials, NUM_TRIALS), "nodes": nodes})
 
 
 def _few(dataset: Dataset) -> Dataset:

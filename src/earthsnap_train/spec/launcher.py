@@ -22,4 +22,5 @@ class Local(SpecModel):
     accelerator: Literal["auto", "cpu", "cuda"]
     devices: Positive | None
     devices_per_node: Positive
+    devices_per_trial: Positive
     checkpoint_every_s: Annotated[float, Field(ge=0)]

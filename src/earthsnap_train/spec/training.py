@@ -1,6 +1,7 @@
 """What ``conf/training/`` declares: how a node is taught."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -45,6 +46,19 @@ class Teaching(SpecModel):
     precision: Literal["auto", "32", "bf16", "16"]
     head_first: HeadFirst | None
     augmentation: Augmentation | None
+
+    def replaced(self, values: Mapping[str, bool | int | float | str | None]) -> Self:
+        """With other values under dotted keys (``head_first.lr``). Raises KeyError and TypeError where there is no such key."""
+        fields = self.model_dump()
+        for key, value in values.items():
+            *path, leaf = key.split(".")
+            place = fields
+            for part in path:
+                place = place[part]
+            if leaf not in place:
+                raise KeyError(key)
+            place[leaf] = value
+        return type(self).model_validate(fields)
 
 
 class Training(Teaching):

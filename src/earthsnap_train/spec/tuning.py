@@ -1,9 +1,11 @@
 """What ``conf/tuning/`` declares: which settings of training are searched, by what, and for how long."""
 
+import math
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from graphlib import TopologicalSorter
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from earthsnap_train.spec.model import SpecModel
 
@@ -16,50 +18,114 @@ class _Dimension(SpecModel):
 
     when: Annotated[dict[str, list[Value]], Field(default_factory=dict)]
 
+    def applies(self, chosen: Mapping[str, Value]) -> bool:
+        return all(name in chosen and chosen[name] in values for name, values in self.when.items())
 
-class FloatRange(_Dimension):
+
+class _Range(_Dimension):
     """``low`` and ``high`` belong to it. ``log``: equal ratios are equally likely."""
 
-    kind: Literal["float"]
+    log: bool = False
     low: float
     high: float
-    log: bool = False
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        _check_range(self.low, self.high, log=self.log)
-        return self
+    @field_validator("low")
+    @classmethod
+    def _above_zero(cls, low: float, info: ValidationInfo) -> float:
+        if info.data.get("log") and low <= 0:
+            raise ValueError("above 0, for the range is logarithmic")
+        return low
+
+    @field_validator("high")
+    @classmethod
+    def _ordered(cls, high: float, info: ValidationInfo) -> float:
+        if "low" in info.data and not info.data["low"] < high:
+            raise ValueError(f"more than low, which is {info.data['low']:g}")
+        return high
+
+    def has(self, value: Value) -> bool:
+        """Whether a trial can come to this value."""
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
 
-class IntRange(_Dimension):
+class FloatRange(_Range):
+    kind: Literal["float"]
+
+    @property
+    def samples(self) -> tuple[Value, ...]:
+        """What is tried on the settings before anything runs: both ends, and something between that is no round number."""
+        return (self.low, self.high, self.low + (self.high - self.low) / math.e)
+
+
+class IntRange(_Range):
     kind: Literal["int"]
     low: int
     high: int
     step: Positive = 1
-    log: bool = False
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.log and self.step != 1:
-            raise ValueError("either log or a step, not both")
-        _check_range(self.low, self.high, log=self.log)
-        return self
+    @field_validator("step")
+    @classmethod
+    def _or_log(cls, step: int, info: ValidationInfo) -> int:
+        if info.data.get("log") and step != 1:
+            raise ValueError("1, for the range is logarithmic")
+        return step
+
+    def has(self, value: Value) -> bool:
+        return isinstance(value, int) and super().has(value) and (value - self.low) % self.step == 0
+
+    @property
+    def samples(self) -> tuple[Value, ...]:
+        return (self.low, self.high)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        return tuple(range(self.low, self.high + 1, self.step))
 
 
 class Choice(_Dimension):
     kind: Literal["choice"]
     of: Annotated[list[Value], Field(min_length=1)]
 
+    def has(self, value: Value) -> bool:
+        return value in self.of
 
-def _check_range(low: float, high: float, *, log: bool) -> None:
-    if not low < high:
-        raise ValueError(f"low must be below high, and {low:g} is not below {high:g}")
-    if log and low <= 0:
-        raise ValueError(f"a logarithmic range begins above 0, not at {low:g}")
+    @property
+    def samples(self) -> tuple[Value, ...]:
+        return self.values
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        return tuple(self.of)
 
 
 Dimension = Annotated[FloatRange | IntRange | Choice, Field(discriminator="kind")]
-Space = dict[str, Dimension]
+
+
+def _dotted(value: object) -> object:
+    """``{head_first: {lr: {...}}}`` and ``{head_first.lr: {...}}`` say the same; null takes a key away.
+
+    The nested form is what an override on the command line produces.
+    """
+    return dict(_walk(value, ())) if isinstance(value, Mapping) else value
+
+
+def _walk(value: Mapping[object, object], path: tuple[str, ...]) -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for key, below in value.items():
+        here = (*path, str(key))
+        if isinstance(below, Mapping) and below and all(v is None or isinstance(v, Mapping) for v in below.values()):
+            found += _walk(below, here)
+        elif below is not None:
+            found.append((".".join(here), below))
+    return found
+
+
+Space = Annotated[dict[str, Dimension], BeforeValidator(_dotted)]
+
+
+def in_order(space: Mapping[str, Dimension]) -> list[str]:
+    """Keys after those that their ``when`` asks for. Raises CycleError where that leads in a circle."""
+    return list(TopologicalSorter({name: dimension.when for name, dimension in space.items()}).static_order())
 
 
 class Pruning(SpecModel):
@@ -78,11 +144,9 @@ class NoTuning(SpecModel):
     kind: Literal["none"]
 
 
-class Search(SpecModel):
-    """``per``: ``kind`` lets all children share one search. ``subset``: photographs of each class, of train and of val each."""
+class Sought(SpecModel):
+    """What decides the outcome of one search. ``subset``: photographs of each class, of train and of val each."""
 
-    kind: Literal["search"]
-    per: Literal["node", "kind"]
     sampler: Literal["tpe", "random", "grid"]
     objective: Literal["val_loss", "val_top1"]
     direction: Literal["minimize", "maximize"]
@@ -92,14 +156,35 @@ class Search(SpecModel):
     subset: Positive | None
     pruning: Pruning
     space: Space
+
+    @field_validator("direction")
+    @classmethod
+    def _better(cls, direction: str, info: ValidationInfo) -> str:
+        better = "minimize" if info.data.get("objective") == "val_loss" else "maximize"
+        if "objective" in info.data and direction != better:
+            raise ValueError(f"{better}, for {info.data['objective']} is better that way")
+        return direction
+
+    @property
+    def most_trials(self) -> int:
+        """As many as may be, and on a grid no more than there are combinations."""
+        if self.sampler != "grid":
+            return self.num_trials
+        sizes = [len(one.values) for one in self.space.values() if isinstance(one, Choice | IntRange)]
+        return min(self.num_trials, math.prod(sizes))
+
+
+class Search(Sought):
+    """``per``: ``kind`` lets all children share one search. ``nodes``: spaces of their own."""
+
+    kind: Literal["search"]
+    per: Literal["node", "kind"]
     nodes: dict[str, Space]
 
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        better = "minimize" if self.objective == "val_loss" else "maximize"
-        if self.direction != better:
-            raise ValueError(f"{self.objective} is better the other way: direction={better}")
-        return self
+    def of(self, space: Mapping[str, Dimension]) -> Sought:
+        """The search for one node or kind of node."""
+        own = {name: value for name, value in self if name in Sought.model_fields}
+        return Sought.model_validate(own | {"space": dict(space)})
 
     def space_of(self, *names: str) -> Mapping[str, Dimension]:
         """``names`` from the general to the particular (``child``, ``child/x``): the last that has a space of its own."""

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,7 +18,7 @@ from earthsnap_train.context import Context
 from earthsnap_train.data.examples import Examples
 from earthsnap_train.data.shards import classes_digest
 from earthsnap_train.errors import EnvironmentProblem
-from earthsnap_train.models.backbone import empty_trunk
+from earthsnap_train.models.backbone import Trunk, empty_trunk
 from earthsnap_train.models.embed import Embeddings
 from earthsnap_train.models.heads import Floats, save_head
 from earthsnap_train.spec.backbone import Backbone
@@ -39,18 +40,35 @@ class Settings(SpecModel):
     seed: int
 
 
+class Learnt(NamedTuple):
+    """What came of a teaching. ``trunk`` is None where it was not taught; ``phases``: how long each took."""
+
+    head: tuple[Floats, Floats]
+    trunk: Trunk | None
+    phases: dict[str, Taught]
+
+
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
-    """Input ``taught``, where there is one: the same node taught with val to watch; this one ends after as many epochs."""
+    """Input ``taught``, where there is one: the same node taught with val to watch; this one ends after as many epochs.
+
+    Input ``tune``, where there is one: the settings that a search found, which take the place of those declared.
+    """
     s = Settings.model_validate(settings)
+    if "tune" in inputs:
+        found = json.loads((inputs["tune"] / "best.json").read_text())["settings"]
+        s = s.model_copy(update={"training": s.training.replaced(found)})
     torch.set_num_threads(context.resources.threads)
     curves = Curves(context.scratch / "curves.jsonl", context.events)
     with or_out_of_memory(s):
-        phases = _teach(s, inputs, out, context, curves)
+        learnt = teach(s, inputs, context, curves)
+    if learnt.trunk is not None:
+        save_file({name: t.contiguous() for name, t in learnt.trunk.state_dict().items()}, out / "trunk.safetensors")
+    save_head(out / "head.safetensors", weight_CF=learnt.head[0], bias_C=learnt.head[1])
     described = {
         "classes": s.classes,
         "classes_digest": classes_digest(s.classes),
-        "steps": {phase: taught.step for phase, taught in phases.items()},
-        "epochs": {phase: taught.num_epochs for phase, taught in phases.items()},
+        "steps": {phase: taught.step for phase, taught in learnt.phases.items()},
+        "epochs": {phase: taught.num_epochs for phase, taught in learnt.phases.items()},
     }
     (out / "model.json").write_text(json.dumps(described, ensure_ascii=False, sort_keys=True, indent=1))
     (out / "notes").mkdir()
@@ -72,11 +90,12 @@ def or_out_of_memory(s: Settings) -> Iterator[None]:
         ) from error
 
 
-def _teach(s: Settings, inputs: Mapping[str, Path], out: Path, context: Context, curves: Curves) -> dict[str, Taught]:
-    """Writes the weights. Returns how long each phase took; the network's steps count on from the head's in the curves."""
+def teach(s: Settings, inputs: Mapping[str, Path], context: Context, curves: Curves) -> Learnt:
+    """Goes on where a killed one stopped. In the curves the network's steps count on from the head's."""
     epochs = json.loads((inputs["taught"] / "model.json").read_text())["epochs"] if "taught" in inputs else {}
     phases: dict[str, Taught] = {}
     head: tuple[Floats, Floats] | None = None
+    trunk: Trunk | None = None
     if s.training.method != "full":
         examples = Examples.read(inputs["examples"])
         embeddings = Embeddings({name: path for name, path in inputs.items() if name.startswith("embed/")})
@@ -91,7 +110,5 @@ def _teach(s: Settings, inputs: Mapping[str, Path], out: Path, context: Context,
         head, phases["network"] = teach_network(
             s, inputs["examples"], trunk, head, folders, context, events, num_epochs=epochs.get("network")
         )
-        save_file({name: t.contiguous() for name, t in trunk.state_dict().items()}, out / "trunk.safetensors")
     assert head is not None
-    save_head(out / "head.safetensors", weight_CF=head[0], bias_C=head[1])
-    return phases
+    return Learnt(head, trunk, phases)

@@ -1,0 +1,149 @@
+"""How every node is taught, and which of its settings a search finds."""
+
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError
+
+from pydantic import ValidationError
+
+from earthsnap_train.errors import ConfigError, did_you_mean
+from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.spec.training import Teaching, Training
+from earthsnap_train.spec.tuning import Choice, Dimension, FloatRange, IntRange, Search, Sought, in_order
+from earthsnap_train.spec.validate import in_our_words, known_keys
+
+NOT_SEARCHED = ("method", "head_first", "augmentation")  # the way itself, and names of what has keys of its own
+
+
+def teaching_of(spec: RunSpec, node: str) -> Teaching:
+    """What ``training`` says, with what ``nodes`` says of this one. Raises ConfigError for an override that cannot be."""
+    merged = spec.training.model_dump()
+    for name in _names(node):
+        merged |= spec.nodes.get(name, {})
+    try:
+        return Training.model_validate(merged).teaching()
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
+        given = next((n for n in (node, "child") if key in spec.nodes.get(n, {})), node)
+        raise in_our_words(error, Training, f"nodes.{given}.") from None
+
+
+def check_names(given: Mapping[str, object], where: str, nodes: Sequence[str]) -> None:
+    """Raises ConfigError for a node, or a kind of node, that this family does not have."""
+    known = list(dict.fromkeys(["parent", "child", "flat", *nodes]))
+    for name in given:
+        if name not in known:
+            raise ConfigError(
+                f"no node is called {name!r}",
+                where=f"{where}.{name}",
+                allowed=", ".join(known),
+                remedy=did_you_mean(name, known),
+            )
+
+
+def searches_of(search: Search, teaching: Mapping[str, Teaching]) -> dict[str, tuple[list[str], Sought]]:
+    """Name of a search (``parent``, ``child``, ``child/x``, ``flat``) -> the nodes that share it, and what is sought.
+
+    Raises ConfigError for a space that one of the nodes cannot use.
+    """
+    check_names(search.nodes, "tuning.nodes", list(teaching))
+    found: dict[str, tuple[list[str], Sought]] = {}
+    for node, of_node in teaching.items():
+        shared = node.startswith("child/") and search.per == "kind"
+        name = "child" if shared else node
+        if shared and node in search.nodes:
+            raise ConfigError(
+                "all children share one search, so that one of them has no space of its own",
+                where=f"tuning.nodes.{node}",
+                remedy="tuning.per=node searches for each child, or tuning.nodes.child is the space of all",
+            )
+        own = [one for one in _names(name) if one in search.nodes]
+        where = f"tuning.nodes.{own[-1]}" if own else "tuning.space"
+        space = search.space_of(*_names(name))
+        _check_space(space, where, sampler=search.sampler)
+        for key, dimension in space.items():
+            _check_key(key, dimension, f"{where}.{key}", node, of_node)
+        found.setdefault(name, ([], search.of(space)))[0].append(node)
+    return found
+
+
+def _names(node: str) -> tuple[str, ...]:
+    """From the general to the particular."""
+    return ("child", node) if node.startswith("child/") else (node,)
+
+
+def _check_space(space: Mapping[str, Dimension], where: str, *, sampler: str) -> None:
+    """Raises ConfigError for a space that contradicts itself, or that the sampler cannot search."""
+    if not space:
+        raise ConfigError("there is nothing to search", where=where, remedy="tuning=none teaches as training/ says")
+    for key, dimension in space.items():
+        if sampler == "grid" and dimension.when:
+            raise ConfigError(
+                "a grid tries everything with everything, and so has no conditions",
+                where=f"{where}.{key}.when",
+                remedy="tuning.sampler=tpe or random",
+            )
+        if sampler == "grid" and isinstance(dimension, FloatRange):
+            raise ConfigError(
+                "a grid needs values that can be counted",
+                where=f"{where}.{key}.kind",
+                allowed="choice, int",
+                remedy="{kind: choice, of: [...]}, or tuning.sampler=tpe",
+            )
+        for other, values in dimension.when.items():
+            _check_condition(space, f"{where}.{key}.when.{other}", other, values)
+    try:
+        in_order(space)
+    except CycleError as error:
+        circle = " -> ".join(str(key) for key in error.args[1])
+        raise ConfigError(f"conditions lead in a circle: {circle}", where=where) from None
+
+
+def _check_condition(space: Mapping[str, Dimension], where: str, other: str, values: Sequence[object]) -> None:
+    if other not in space:
+        raise ConfigError(
+            "no such key is searched", where=where, allowed=", ".join(space), remedy=did_you_mean(other, space)
+        )
+    for value in values:
+        if not space[other].has(value):  # type: ignore[arg-type]
+            raise ConfigError(f"{value!r} is never tried there", where=where, allowed=_words(space[other]))
+
+
+def _words(dimension: Dimension) -> str:
+    if isinstance(dimension, Choice):
+        return ", ".join(str(value) for value in dimension.of)
+    step = f" by steps of {dimension.step}" if isinstance(dimension, IntRange) and dimension.step != 1 else ""
+    return f"{dimension.low:g} to {dimension.high:g}{step}"
+
+
+def _check_key(key: str, dimension: Dimension, where: str, node: str, teaching: Teaching) -> None:
+    """Raises ConfigError for a key that there is not or that this node does not use, and for values that it cannot have."""
+    used = _used(teaching)
+    if key not in used:
+        known = [one for one in known_keys(Teaching) if one not in NOT_SEARCHED]
+        if key in known:
+            raise ConfigError(
+                f"{node} does not use it, for its method is {teaching.method}",
+                where=where,
+                allowed=", ".join(used),
+                remedy="tuning.nodes gives a node a space of its own",
+            )
+        near = did_you_mean(key, used) or next((f"Did you mean {k!r}?" for k in used if k.endswith(f".{key}")), "")
+        raise ConfigError("no such key is searched", where=where, allowed=", ".join(used), remedy=near)
+    for value in dimension.samples:
+        try:
+            teaching.replaced({key: value})
+        except TypeError:
+            raise ConfigError(f"{key.rpartition('.')[0]} is null for {node}", where=where) from None
+        except ValidationError as error:
+            said = error.errors()[0]["msg"].removeprefix("Input should be ").partition(", unable to")[0]
+            raise ConfigError(f"training.{key} cannot be {value!r}", where=where, allowed=said.lower()) from None
+
+
+def _used(teaching: Teaching) -> list[str]:
+    """Keys that a search may give this node."""
+    unused = [name for name in ("head_first", "augmentation") if getattr(teaching, name) is None]
+    return [
+        key
+        for key in known_keys(Teaching)
+        if key not in NOT_SEARCHED and not any(key.startswith(f"{name}.") for name in unused)
+    ]
