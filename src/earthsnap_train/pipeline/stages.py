@@ -33,18 +33,13 @@ KINDS: Mapping[str, Kind] = {
     "select": Kind(run="data.select:run", revision=1, light=True),
     "records": Kind(run="data.records:run", revision=1, libraries=("pillow",)),
     # -> networks
-<<<<<<< HEAD
     "trunk": Kind(
         run="models.trunk:run", revision=2, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime", "pillow")
     ),
     "embed": Kind(run="models.embed:run", revision=3, libraries=("onnxruntime", "pillow"), uses_gpu=True),
-=======
-    "trunk": Kind(run="models.trunk:run", revision=1, libraries=("torch", "timm", "torchvision", "onnx")),
-    "embed": Kind(run="models.embed:run", revision=2, libraries=("onnxruntime", "pillow"), uses_gpu=True),
     "tune": Kind(
         run="training.search:run", revision=1, libraries=("torch", "timm", "torchvision", "optuna"), uses_gpu=True
     ),
->>>>>>> tuning
     "train": Kind(run="training.train:run", revision=2, libraries=("torch", "timm", "torchvision"), uses_gpu=True),
     "export": Kind(
         run="models.export:run", revision=3, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime")
@@ -53,13 +48,8 @@ KINDS: Mapping[str, Kind] = {
     "evaluate": Kind(run="evaluation.evaluate_node:run", revision=1, libraries=("onnxruntime", "pillow")),
     "evaluate_family": Kind(run="evaluation.evaluate_family:run", revision=4, libraries=("onnxruntime", "pillow")),
     # -> a release that waits for a person
-<<<<<<< HEAD
     "bundle": Kind(run="release.bundle:run", revision=4, libraries=("onnxruntime", "pillow")),
-    "report": Kind(run="evaluation.write_report:run", revision=2, libraries=("pillow",)),
-=======
-    "bundle": Kind(run="release.bundle:run", revision=3, libraries=("onnxruntime", "pillow")),
     "report": Kind(run="evaluation.write_report:run", revision=3, libraries=("pillow",)),
->>>>>>> tuning
 }
 
 
