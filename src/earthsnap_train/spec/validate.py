@@ -40,7 +40,10 @@ def in_our_words(error: ValidationError, root: type[BaseModel] = RunSpec, prefix
             kinds = re.findall(r"'([^']*)'", str(context.get("expected_tags")))
             tag = str(context.get("tag"))
             what = f"{tag!r} is no such kind{more}"
-            return ConfigError(what, where=f"{key}.kind", allowed=", ".join(kinds), remedy=did_you_mean(tag, kinds))
+            tag_key = str(context.get("discriminator")).strip("'")
+            return ConfigError(
+                what, where=f"{key}.{tag_key}", allowed=", ".join(kinds), remedy=did_you_mean(tag, kinds)
+            )
         case "literal_error":
             choices = re.findall(r"'([^']*)'", str(context.get("expected")))
             near = did_you_mean(str(came), choices)
@@ -138,7 +141,7 @@ def _members(annotation: Any) -> list[type[BaseModel]]:
 def _tags(place: Any) -> set[str]:
     tags: set[str] = set()
     for member in _members(place):
-        for name in ("kind", "verb"):
+        for name in ("kind", "verb", "module"):
             if name in member.model_fields:
                 tags |= set(get_args(member.model_fields[name].annotation))
     return tags

@@ -30,9 +30,10 @@ def run(spec: RunSpec) -> tuple[int, float]:
     """The objective of a sweep is the family's top-1."""
     console = console_for_people(stderr=spec.json_output)
     signal.signal(signal.SIGTERM, _interrupt)
+    launcher = import_module(spec.launcher.module)
+    launcher.check(spec.launcher)
     store = Store(Path(spec.paths.store))
     folder = new_run_folder(spec)
-    launcher = import_module(spec.launcher.module)
 
     def launch(
         plan: Plan, store: Store, places: Mapping[str, Path], *, only: Collection[str] | None = None
