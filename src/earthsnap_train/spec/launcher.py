@@ -62,7 +62,10 @@ class Retries(SpecModel):
 
 
 class SageMaker(SpecModel):
-    """Jobs of SageMaker pipelines. ``kinds`` and ``nodes``: what differs from ``processing`` and ``training`` there."""
+    """Jobs of SageMaker pipelines. ``definitions``: the folder that ``plan`` writes them into.
+
+    ``kinds`` and ``nodes``: what differs from ``processing`` and ``training`` for a kind of stage, for a node.
+    """
 
     module: Literal["launchers.sagemaker"]
     execute: Literal["offline"] | None
@@ -85,6 +88,7 @@ class SageMaker(SpecModel):
     threads: Positive
     devices_per_trial: Positive
     checkpoint_every_s: Annotated[float, Field(ge=0)]
+    definitions: str
     start_minutes: Annotated[float, Field(ge=0)]
     prices: str | None
     max_cost: Annotated[float, Field(gt=0)] | None
