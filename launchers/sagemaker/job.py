@@ -38,6 +38,11 @@ MOST_CHARACTERS = 1024  # of a reason that the service shows
 STOPPED = 143  # as a process that SIGTERM ended
 
 
+SAVE_WITHIN_S = 60.0  # of the 120 that the service leaves between asking for an end and forcing it
+LOOK_EVERY_S = 0.1
+SAVES = ("train", "tune")  # kinds of stage that write checkpoints
+
+
 class Stopped(BaseException):
     """The service asked for an end: by a person, by a time limit, or because spot capacity is taken away."""
 
@@ -45,11 +50,11 @@ class Stopped(BaseException):
 def main(arguments: list[str]) -> int:
     sort: Sort = "training" if arguments == ["training"] else "processing"
     root = Path(os.environ.get(places.ROOT_VARIABLE, places.ROOT))
-    signal.signal(signal.SIGTERM, _stop)
     end_with_lifeline()
+    ending = Ending(root / "save-now")
+    signal.signal(signal.SIGTERM, ending.begin)
     try:
-        work = Work(root, sort)
-        work.run()
+        Work(root, sort, ending).run()
     except Stopped:
         print("stopped; the same job goes on from its last checkpoint", flush=True)  # noqa: T201
         return STOPPED
@@ -62,8 +67,29 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped
+class Ending:
+    """What happens when the service asks for an end: training saves at its next step, and then this process ends."""
+
+    def __init__(self, save_now: Path) -> None:
+        self.save_now = save_now
+        self.scratch: Path | None = None  # of a stage that saves, while it runs
+        self._asked_at = 0.0
+
+    def begin(self, number: int, frame: FrameType | None) -> None:
+        if self.scratch is None:
+            raise Stopped
+        self._asked_at = time.time()
+        self.save_now.touch()
+        signal.signal(signal.SIGALRM, self._look)
+        signal.setitimer(signal.ITIMER_REAL, LOOK_EVERY_S, LOOK_EVERY_S)
+
+    def _look(self, number: int, frame: FrameType | None) -> None:
+        saved = self.scratch is None or any(
+            path.stat().st_mtime > self._asked_at for path in self.scratch.rglob("last.ckpt")
+        )
+        if saved or time.time() - self._asked_at > SAVE_WITHIN_S:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise Stopped
 
 
 def _say_why(root: Path, sort: Sort, error: EarthsnapError) -> None:
@@ -76,8 +102,8 @@ def _say_why(root: Path, sort: Sort, error: EarthsnapError) -> None:
 class Work:
     """One job: its description, what it was given, and what it has made so far."""
 
-    def __init__(self, root: Path, sort: Sort) -> None:
-        self.root, self.sort = root, sort
+    def __init__(self, root: Path, sort: Sort, ending: Ending) -> None:
+        self.root, self.sort, self.ending = root, sort, ending
         self.channels = root / (places.TRAINING_INPUTS if sort == "training" else places.PROCESSING_INPUTS)
         description = self.channels / places.JOB_CHANNEL / places.JOB_FILE
         self.job = JobDescription.model_validate_json(description.read_bytes())
@@ -121,10 +147,12 @@ class Work:
         started = time.monotonic()
         with self.store.building(key) as folder:
             context = Context(scratch=scratch, resources=self._resources(), events=_Log(stage))
+            self.ending.scratch = scratch if stage.kind in SAVES else None
             try:
                 function(stage.kind)(stage.settings, inputs, folder, context)
             except Exception as error:
                 raise in_our_words(error, stage) from error
+            self.ending.scratch = None
             artifact = self.store.publish(
                 folder, key=key, kind=stage.kind, stage=stage.name, made_of=made_of,
                 seconds=time.monotonic() - started, num_images=stage.num_images,
@@ -194,6 +222,7 @@ class Work:
             devices=devices,
             devices_per_trial=self.job.devices_per_trial,
             checkpoint_every_s=self.job.checkpoint_every_s,
+            save_now=self.ending.save_now,
         )
 
 
