@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DEMO, FinishedRun, environment
+from tests.launchers.sagemaker.declared import ON_SAGEMAKER
 
 HEAVY = {
     "torch", "pytorch_lightning", "lightning_fabric", "torchvision", "timm", "wandb", "onnx", "onnxruntime", "scipy",
@@ -36,6 +37,7 @@ def imported(*arguments: str, cwd: Path) -> set[str]:
         "schema",
         "gc",
         "plan +experiment=plants debug=true --json",
+        f"plan +experiment=plants {' '.join(ON_SAGEMAKER)}",
     ],
 )
 def test_nothing_heavy_is_imported(typed: str, tmp_path: Path) -> None:

@@ -204,14 +204,14 @@ def _listed(s3: Path, kind: str, uri: str) -> Iterator[tuple[Path, str]]:
     if kind == "ManifestFile":
         prefix, *names = json.loads((s3 / uri.removeprefix("s3://")).read_bytes())
         for name in names:
-            yield s3 / (prefix["prefix"].removeprefix("s3://") + name), name
+            below = prefix["prefix"].removeprefix("s3://") + name
+            yield s3 / below, below.partition("/")[2]  # by its whole key, as users of the service report
         return
     below = uri.removeprefix("s3://")
-    folder = s3 / below if below.endswith("/") else (s3 / below).parent
+    folder = (s3 / below) if below.endswith("/") else (s3 / below).parent
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        key = file.relative_to(s3).as_posix()
-        if key.startswith(below):
-            yield file, key.removeprefix(below).lstrip("/") or file.name
+        if file.relative_to(s3).as_posix().startswith(below):
+            yield file, file.relative_to(folder).as_posix()
 
 
 def _link(source: Path, place: Path) -> None:

@@ -11,8 +11,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from types import FrameType
@@ -52,12 +54,12 @@ def main(arguments: list[str]) -> int:
     root = Path(os.environ.get(places.ROOT_VARIABLE, places.ROOT))
     end_with_lifeline()
     ending = Ending(root / "save-now")
-    signal.signal(signal.SIGTERM, ending.begin)
+    signal.signal(signal.SIGTERM, ending.ask)
     try:
         Work(root, sort, ending).run()
     except Stopped:
         print("stopped; the same job goes on from its last checkpoint", flush=True)  # noqa: T201
-        return STOPPED
+        os._exit(STOPPED)  # whatever the stage is at: what it saved is whole
     except EarthsnapError as error:
         _say_why(root, sort, error)
         return error.exit_code
@@ -68,28 +70,36 @@ def main(arguments: list[str]) -> int:
 
 
 class Ending:
-    """What happens when the service asks for an end: training saves at its next step, and then this process ends."""
+    """What happens when the service asks for an end: training saves at its next step, and then this process ends.
+
+    Stages run beside the main thread, so that nobody but this hears of it: Lightning would end a fit before it saves.
+    """
 
     def __init__(self, save_now: Path) -> None:
         self.save_now = save_now
-        self.scratch: Path | None = None  # of a stage that saves, while it runs
-        self._asked_at = 0.0
+        self._asked_at: float | None = None
 
-    def begin(self, number: int, frame: FrameType | None) -> None:
-        if self.scratch is None:
-            raise Stopped
-        self._asked_at = time.time()
-        self.save_now.touch()
-        signal.signal(signal.SIGALRM, self._look)
-        signal.setitimer(signal.ITIMER_REAL, LOOK_EVERY_S, LOOK_EVERY_S)
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked_at = self._asked_at or time.time()
 
-    def _look(self, number: int, frame: FrameType | None) -> None:
-        saved = self.scratch is None or any(
-            path.stat().st_mtime > self._asked_at for path in self.scratch.rglob("last.ckpt")
-        )
-        if saved or time.time() - self._asked_at > SAVE_WITHIN_S:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            raise Stopped
+    def beside(self, work: Callable[[], object], *, scratch: Path | None) -> None:
+        """Runs ``work``, and raises what it raises. ``scratch``: where it saves; None where it does not.
+
+        Raises Stopped once an end was asked for and ``work`` has saved, does not save, or takes too long to.
+        """
+        pool = ThreadPoolExecutor(1)
+        running = pool.submit(work)
+        pool.shutdown(wait=False)  # an end that is asked for waits for nobody
+        while not wait([running], LOOK_EVERY_S).done:
+            if self._asked_at is None:
+                continue
+            if scratch is None or self._has_saved(scratch) or time.time() - self._asked_at > SAVE_WITHIN_S:
+                raise Stopped
+            self.save_now.touch()
+        running.result()
+
+    def _has_saved(self, scratch: Path) -> bool:
+        return any(path.stat().st_mtime > (self._asked_at or 0) for path in scratch.rglob("last.ckpt"))
 
 
 def _say_why(root: Path, sort: Sort, error: EarthsnapError) -> None:
@@ -147,12 +157,11 @@ class Work:
         started = time.monotonic()
         with self.store.building(key) as folder:
             context = Context(scratch=scratch, resources=self._resources(), events=_Log(stage))
-            self.ending.scratch = scratch if stage.kind in SAVES else None
+            run = partial(function(stage.kind), stage.settings, inputs, folder, context)
             try:
-                function(stage.kind)(stage.settings, inputs, folder, context)
+                self.ending.beside(run, scratch=scratch if stage.kind in SAVES else None)
             except Exception as error:
                 raise in_our_words(error, stage) from error
-            self.ending.scratch = None
             artifact = self.store.publish(
                 folder, key=key, kind=stage.kind, stage=stage.name, made_of=made_of,
                 seconds=time.monotonic() - started, num_images=stage.num_images,

@@ -5,7 +5,7 @@ and of two jobs that make the same thing at once the first has made it.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from launchers.sagemaker import places
 from launchers.sagemaker.bucket import Bucket
 
 ARTIFACT_FILE = "artifact.json"
-INDEX_SUFFIX = ".index.json"
+INDEX_SUFFIX = ".channel.json"
 NUM_CONNECTIONS = 8
 
 
@@ -97,19 +97,20 @@ class Shelf:
 
 
 def read_channel(folder: Path) -> dict[str, tuple[Artifact, Path]]:
-    """Stage -> its artifact and where it lies. Raises IntegrityError for one that is not what was written."""
+    """Stage -> its artifact and where it lies. Raises IntegrityError for one that is not what was written.
+
+    Whether objects of a manifest lie below a channel by their whole keys or by what follows the manifest's prefix is not
+    documented: the index shows it.
+    """
     found: dict[str, tuple[Artifact, Path]] = {}
-    for index in _indices(folder):
+    for index in sorted(folder.rglob(f"runs/*/*/*{INDEX_SUFFIX}")):
+        root = index.parents[3]
         for stage, key in json.loads(index.read_bytes()).items():
-            place = folder / places.artifact(key)
+            place = root / places.artifact(key)
             artifact = Artifact.model_validate_json((place / ARTIFACT_FILE).read_bytes())
             _require_whole(artifact, place)
             found[stage] = (artifact, place)
     return found
-
-
-def _indices(folder: Path) -> Iterable[Path]:
-    return sorted((folder / "runs").rglob(f"*{INDEX_SUFFIX}"))
 
 
 def _require_whole(artifact: Artifact, place: Path) -> None:

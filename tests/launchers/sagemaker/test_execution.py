@@ -103,7 +103,10 @@ def test_a_prefix_without_a_slash_takes_in_every_name_that_begins_so(
 
     execute(processing("look", LISTS, channel("data", "S3Prefix", "s3://b/records-1")))
 
-    assert sorted(seen(tmp_path, "look").values()) == ["records-1/a", "records-10/c"]
+    assert seen(tmp_path, "look") == {
+        "processing/input/data/records-1/a": "records-1/a",
+        "processing/input/data/records-10/c": "records-10/c",
+    }
 
 
 def test_a_manifest_shows_what_it_lists(tmp_path: Path, execute: Callable[..., Any]) -> None:

@@ -1,17 +1,21 @@
 """What a container runs: the same stages under the same keys as on a desk, nothing twice, and reasons that can be read."""
 
 import json
+import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from earthsnap_train.errors import DataError
 from earthsnap_train.pipeline.plan import Stage
 from earthsnap_train.pipeline.prepare import prepare
 from earthsnap_train.pipeline.resolve import key_of, stage_ingredients
@@ -21,7 +25,7 @@ from launchers.sagemaker import places
 from launchers.sagemaker.bucket import FolderBucket
 from launchers.sagemaker.description import JobDescription
 from launchers.sagemaker.job import Ending, Stopped, main
-from launchers.sagemaker.shelf import Done, Shelf
+from launchers.sagemaker.shelf import Done, Shelf, read_channel
 from tests.conftest import declare, draw_folder
 
 FLORA = {
@@ -230,26 +234,59 @@ def test_gates_of_a_node_are_judged_on_its_figures(
 # ---- an end that is asked for
 
 
+def asked(ending: Ending) -> None:
+    ending.ask(signal.SIGTERM, None)
+
+
 def test_a_stage_without_checkpoints_ends_at_once(tmp_path: Path) -> None:
-    ending = Ending(tmp_path / "save-now")
+    ending, over = Ending(tmp_path / "save-now"), threading.Event()
+    asked(ending)
 
     with pytest.raises(Stopped):
-        ending.begin(signal.SIGTERM, None)
+        ending.beside(partial(over.wait, 30), scratch=None)
+    over.set()
     assert not ending.save_now.exists()
 
 
 def test_training_is_asked_to_save_and_ends_once_it_has(tmp_path: Path) -> None:
-    ending = Ending(tmp_path / "save-now")
-    ending.scratch = tmp_path / "scratch"
-    (ending.scratch / "head").mkdir(parents=True)
-    (ending.scratch / "head" / "last.ckpt").touch()
-    before = signal.getsignal(signal.SIGALRM)
-    try:
-        ending.begin(signal.SIGTERM, None)
-        assert ending.save_now.exists()
-        (ending.scratch / "head" / "last.ckpt").write_text("newer")
-        with pytest.raises(Stopped):
-            time.sleep(5)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    ending, over = Ending(tmp_path / "save-now"), threading.Event()
+    checkpoint = tmp_path / "scratch" / "head" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    os.utime(checkpoint, (0, 0))
+
+    def train() -> None:
+        while not ending.save_now.exists():
+            time.sleep(0.01)
+        checkpoint.write_text("newer")
+        over.wait(30)
+
+    asked(ending)
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        ending.beside(train, scratch=tmp_path / "scratch")
+    over.set()
+    assert checkpoint.read_text() == "newer"
+    assert time.monotonic() - began < 10
+
+
+def test_what_a_stage_raises_is_raised(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise DataError("no photographs")
+
+    with pytest.raises(DataError):
+        Ending(tmp_path / "save-now").beside(fail, scratch=None)
+
+
+@pytest.mark.parametrize("whole_keys", [True, False])
+def test_a_channel_is_read_wherever_its_objects_lie(whole_keys: bool, container: Container) -> None:
+    container.run(DRAW)
+    shown = container.channel(DRAW)
+    if whole_keys:
+        (container.folder / "deeper").mkdir()
+        shown = shown.rename(container.folder / "deeper" / "earthsnap").parent
+
+    ((stage, (artifact, place)),) = read_channel(shown).items()
+
+    assert (stage, artifact.key) == ("draw", container.told("draw").key)
+    assert (place / "labels.csv").is_file()
