@@ -7,6 +7,7 @@ long as its stages took here. Where that is not known, the limit of its time cou
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from earthsnap_train.errors import ConfigError
@@ -17,7 +18,7 @@ from earthsnap_train.pipeline.store import write_atomically
 from earthsnap_train.spec.launcher import SageMaker
 from launchers.sagemaker.definition import Compiled, compile_definitions
 from launchers.sagemaker.prices import Prices, read_prices
-from launchers.sagemaker.steps import Job
+from launchers.sagemaker.steps import Job, Pipeline
 
 NO_PRICES = "What it costs is not known: launcher.prices names no list of prices (docs/sagemaker.md)."
 
@@ -27,6 +28,7 @@ class JobTime:
     """``seconds``: with starting; None where its stages never ran. ``most_s``: its limit, starting included."""
 
     pipeline: str
+    job: str
     instance_type: str
     seconds: float | None
     most_s: float
@@ -66,6 +68,29 @@ class Forecast:
             return None
         return sum(self._seconds(job) / 3600 * self.prices.per_hour[job.instance_type] for job in self.jobs)
 
+    @property
+    def elapsed_s(self) -> float:
+        """From start to end: data, searches that are shared, nodes side by side, release; jobs as soon as they can."""
+        longest: dict[int, float] = {}
+        for pipeline in self.compiled.pipelines:
+            phase = self._phase(pipeline)
+            longest[phase] = max(longest.get(phase, 0.0), self._longest_way(pipeline))
+        return sum(longest.values())
+
+    def _phase(self, pipeline: Pipeline) -> int:
+        if pipeline.node is not None:
+            return 2
+        first, *_, last = self.compiled.pipelines
+        return {first.name: 0, last.name: 3}.get(pipeline.name, 1)
+
+    def _longest_way(self, pipeline: Pipeline) -> float:
+        seconds = {job.job: self._seconds(job) for job in self.jobs if job.pipeline == pipeline.name}
+        before = {job.name: job.before for job in pipeline.jobs}
+        ended: dict[str, float] = {}
+        for name in TopologicalSorter(before).static_order():
+            ended[name] = seconds[name] + max((ended[one] for one in before[name]), default=0.0)
+        return max(ended.values(), default=0.0)
+
     def _seconds(self, job: JobTime) -> float:
         return job.seconds if self.is_known and job.seconds is not None else job.most_s
 
@@ -86,18 +111,17 @@ class Forecast:
         return rows
 
     def lines(self) -> list[str]:
-        pipelines = self.compiled.pipelines
-        starting = short_time(self.start_s * len(self.jobs))
-        what = f"{len(self.jobs)} jobs in {len(pipelines)} pipelines"
+        what = f"{len(self.jobs)} jobs in {len(self.compiled.pipelines)} pipelines"
         if self.is_known:
-            told = (
-                f"{what}, about {self.hours:.1f} hours of machines at the pace of this one, {starting} of it starting."
-            )
+            starting = short_time(self.start_s * len(self.jobs))
+            told = [
+                f"{what}, about {self.hours:.1f} hours of machines at the pace of this one, {starting} of it starting.",
+                f"From start to end about {short_time(self.elapsed_s)}, where nothing waits for a machine.",
+            ]
         else:
-            told = (
-                f"{what}. How long is not known before the first run here; their limits allow {self.hours:,.0f} hours."
-            )
-        return [told, self._cost_line(), f"Written to {self.folder}/. Nothing was started: this version cannot."]
+            limits = f"their limits allow {self.hours:,.0f} hours"
+            told = [f"{what}. How long they take is not known before the first run here; {limits}."]
+        return [*told, self._cost_line(), f"Written to {self.folder}/. Nothing was started: this version cannot."]
 
     def _cost_line(self) -> str:
         if self.prices is None or self.cost is None:
@@ -114,6 +138,7 @@ class Forecast:
             },
             "machine_hours": round(self.hours, 3),
             "machine_hours_are": "estimated" if self.is_known else "limits",
+            "elapsed_s": round(self.elapsed_s) if self.is_known else None,
             "cost": None if self.cost is None else round(self.cost, 2),
             "currency": None if self.prices is None else self.prices.currency,
         }
@@ -131,6 +156,7 @@ def forecast(plan: Plan, states: Mapping[str, State], settings: SageMaker) -> Fo
             jobs.append(
                 JobTime(
                     pipeline=pipeline.name,
+                    job=job.name,
                     instance_type=machine.instance_type,
                     seconds=None if work is None else work + start_s,
                     most_s=machine.max_minutes * 60 + start_s,

@@ -1,5 +1,6 @@
 """A folder that stands in for a bucket keeps a bucket's promises; both are tried, the other against moto's S3."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from earthsnap_train.errors import EnvironmentProblem
 from launchers.sagemaker.bucket import Bucket, FolderBucket, S3Bucket
 
 
@@ -62,3 +64,11 @@ def test_a_declared_key_encrypts_every_object(monkeypatch: pytest.MonkeyPatch, t
 
         used = [client.head_object(Bucket="photographs", Key=name)["SSEKMSKeyId"] for name in "abc"]
     assert all(one.endswith(key) for one in used)
+
+
+def test_without_boto3_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+
+    with pytest.raises(EnvironmentProblem) as caught:
+        S3Bucket("photographs", kms_key=None)
+    assert caught.value.remedy == 'pip install "earthsnap_train[sagemaker]"'

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import DEMO, Said
+from tests.conftest import DEMO, FinishedRun, Said
 from tests.launchers.sagemaker.declared import ON_SAGEMAKER
 
 Command = Callable[..., Said]
@@ -59,6 +59,19 @@ def test_a_plan_that_may_cost_too_much_is_refused(earthsnap: Command, tmp_path: 
     assert allowed.code == 0
     assert "It costs at most 190.05 EUR" in allowed.out
     assert "on-demand prices of eu-west-1 on 2026-11-01, from the tests" in allowed.out
+
+
+def test_a_plan_that_ran_here_is_foretold_by_what_it_took(finished_run: FinishedRun, earthsnap: Command) -> None:
+    typed = ("plan", *DEMO, *ON_SAGEMAKER, *finished_run.paths)
+    told: Any = earthsnap(*typed, "--json").json["pipelines"]
+
+    starting_s = 28 * 4 * 60
+    took_s = sum(stage["seconds"] for stage in finished_run.summary["stages"].values())
+    assert told["machine_hours_are"] == "estimated"
+    assert told["machine_hours"] == pytest.approx((starting_s + took_s) / 3600, abs=0.01)
+    # In a row: five jobs of data, three of a node, two of the release, for bundle and report run side by side.
+    assert 10 * 4 * 60 <= told["elapsed_s"] <= 10 * 4 * 60 + took_s
+    assert "From start to end about" in earthsnap(*typed).out
 
 
 @pytest.mark.parametrize(
