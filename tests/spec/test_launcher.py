@@ -21,6 +21,7 @@ def test_a_launcher_is_one_of_two() -> None:
         ("launcher.training.max_wait_minutes=5", "launcher.training.max_wait_minutes", "at least max_minutes"),
         ("launcher.security_groups=[sg-1]", "launcher.security_groups", "given together with subnets"),
         ("launcher.subnets=[subnet-1]", "launcher.security_groups", "given together with subnets"),
+        ("++launcher.tags={a%b: c}", "launcher.tags", "names of at most 128"),
         ("launcher.role=me", "launcher.role", "arn:aws"),
         ("launcher.region=Ireland", "launcher.region", ""),
         ("launcher.processing.instance_type=m5.large", "launcher.processing.instance_type", "ml"),

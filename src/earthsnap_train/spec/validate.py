@@ -39,10 +39,10 @@ def in_our_words(error: ValidationError, root: type[BaseModel] = RunSpec, prefix
         case "union_tag_invalid":
             kinds = re.findall(r"'([^']*)'", str(context.get("expected_tags")))
             tag = str(context.get("tag"))
-            what = f"{tag!r} is no such kind{more}"
-            tag_key = str(context.get("discriminator")).strip("'")
+            told_by = str(context.get("discriminator")).strip("'")
+            what = f"{tag!r} is no such kind{more}" if told_by == "kind" else f"got {tag!r}{more}"
             return ConfigError(
-                what, where=f"{key}.{tag_key}", allowed=", ".join(kinds), remedy=did_you_mean(tag, kinds)
+                what, where=f"{key}.{told_by}", allowed=", ".join(kinds), remedy=did_you_mean(tag, kinds)
             )
         case "literal_error":
             choices = re.findall(r"'([^']*)'", str(context.get("expected")))
