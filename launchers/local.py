@@ -53,6 +53,11 @@ class Event:
 Listener = Callable[[Event], None]
 
 
+def check(settings: Local) -> None:
+    """Raises EnvironmentProblem before anything begins, where this machine lacks what is declared."""
+    _gpu_groups(settings)
+
+
 def launch(
     plan: Plan,
     settings: Local,

@@ -31,6 +31,12 @@ GIVEN = {
     ("dataset", "s3"): ["dataset.source.bucket=photographs"],
     ("grouping", "manual"): ["grouping.groups={roses: [rosa-canina]}"],
     ("grouping", "file"): ["grouping.file=groups.yaml"],
+    ("launcher", "sagemaker"): [
+        "launcher.region=eu-west-1",
+        "launcher.bucket=photographs",
+        "launcher.image=123456789012.dkr.ecr.eu-west-1.amazonaws.com/earthsnap:1",
+        "launcher.role=arn:aws:iam::123456789012:role/earthsnap",
+    ],
     ("job", "forget"): ["image=x"],
     ("job", "export-records"): ["node=parent", "out=there"],
     ("job", "approve"): ["release=plants-1"],

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DEMO, FinishedRun, environment
+from tests.launchers.sagemaker.declared import ON_SAGEMAKER
 
 HEAVY = {
     "torch", "pytorch_lightning", "lightning_fabric", "torchvision", "timm", "wandb", "onnx", "onnxruntime", "scipy",
@@ -37,6 +38,7 @@ def imported(*arguments: str, cwd: Path) -> set[str]:
         "gc",
         "plan +experiment=plants debug=true --json",
         "plan -m +experiment=plants training.lr=0.1,0.2",
+        f"plan +experiment=plants {' '.join(ON_SAGEMAKER)}",
     ],
 )
 def test_nothing_heavy_is_imported(typed: str, tmp_path: Path) -> None:

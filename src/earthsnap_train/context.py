@@ -34,6 +34,7 @@ class Resources:
     """What one stage may use here. ``workers``: processes it may start; ``threads``: of one numerical operation.
 
     ``devices_per_trial``: how many of ``devices`` one trial of a search uses; the others work on further trials.
+    ``save_now``: a file; while it is there a checkpoint is due at every step, for this process will soon be ended.
     """
 
     workers: int = 1
@@ -42,6 +43,7 @@ class Resources:
     devices: tuple[int, ...] = ()
     devices_per_trial: int = 1
     checkpoint_every_s: float = 60.0
+    save_now: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

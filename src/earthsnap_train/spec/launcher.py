@@ -1,12 +1,17 @@
 """What ``conf/launcher/`` declares: where a plan runs. ``module`` is a module under ``launchers``."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from earthsnap_train.spec.model import SpecModel
 
 Positive = Annotated[int, Field(ge=1)]
+Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$", max_length=2048)]
+KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]+$", max_length=2048)]
+NetworkId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$", max_length=32)]
+TagValue = Annotated[str, Field(pattern=r"^[\w .:/=+@-]*$", max_length=256)]
 
 
 class Local(SpecModel):
@@ -24,3 +29,83 @@ class Local(SpecModel):
     devices_per_node: Positive
     devices_per_trial: Positive
     checkpoint_every_s: Annotated[float, Field(ge=0)]
+
+
+class Machine(SpecModel):
+    """What one job runs on. A job that takes longer than ``max_minutes`` is ended."""
+
+    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+    volume_gb: Annotated[int, Field(ge=1, le=16384)]
+    max_minutes: Annotated[int, Field(ge=1, le=12960)]
+
+
+class TrainingMachine(Machine):
+    """``spot``: cheaper, may be taken away at any moment. ``max_wait_minutes``: work and waiting for capacity together."""
+
+    spot: bool
+    max_wait_minutes: Positive
+
+    @field_validator("max_wait_minutes")
+    @classmethod
+    def _not_below_the_work(cls, wait: int, info: ValidationInfo) -> int:
+        if wait < info.data.get("max_minutes", 0):
+            raise ValueError(f"at least max_minutes, which is {info.data['max_minutes']}")
+        return wait
+
+
+class Retries(SpecModel):
+    """Of a job that the service failed, not we. Each wait is ``backoff_rate`` times as long as the one before."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=20)]
+    interval_s: Annotated[int, Field(ge=1, le=43200)]
+    backoff_rate: Annotated[float, Field(ge=1)]
+
+
+class SageMaker(SpecModel):
+    """Jobs of SageMaker pipelines. ``definitions``: the folder that ``plan`` writes them into.
+
+    ``kinds`` and ``nodes``: what differs from ``processing`` and ``training`` for a kind of stage, for a node.
+    """
+
+    module: Literal["launchers.sagemaker"]
+    execute: Literal["offline"] | None
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    prefix: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*$", max_length=200)]
+    image: Annotated[str, Field(pattern=r"^[^\s/]+(/[^\s/]+)*$", max_length=255)]
+    role: Arn
+    kms_key: KmsKey | None
+    subnets: Annotated[list[NetworkId], Field(max_length=16)]
+    security_groups: Annotated[list[NetworkId], Field(max_length=5)]
+    tags: Annotated[dict[str, TagValue], Field(max_length=50)]
+    processing: Machine
+    training: TrainingMachine
+    kinds: dict[str, dict[str, object]]
+    nodes: dict[str, dict[str, object]]
+    retries: Retries
+    data_jobs: Annotated[int, Field(ge=1, le=20)]
+    fuse: bool
+    threads: Positive
+    devices_per_trial: Positive
+    checkpoint_every_s: Annotated[float, Field(ge=0)]
+    definitions: str
+    start_minutes: Annotated[float, Field(ge=0)]
+    prices: str | None
+    max_cost: Annotated[float, Field(gt=0)] | None
+
+    @field_validator("tags")
+    @classmethod
+    def _named(cls, tags: dict[str, str]) -> dict[str, str]:
+        if not all(re.fullmatch(r"[\w .:/=+@-]{1,128}", key) for key in tags):
+            raise ValueError("names of at most 128 letters, digits, spaces and . : / = + @ - _")
+        return tags
+
+    @field_validator("security_groups")
+    @classmethod
+    def _both_or_neither(cls, groups: list[str], info: ValidationInfo) -> list[str]:
+        if bool(groups) != bool(info.data.get("subnets", groups)):
+            raise ValueError("given together with subnets, or neither of them")
+        return groups
+
+
+LauncherSpec = Annotated[Local | SageMaker, Field(discriminator="module")]

@@ -11,7 +11,7 @@ from earthsnap_train.spec.deployment import Deployment
 from earthsnap_train.spec.evaluation import Evaluation
 from earthsnap_train.spec.grouping import GroupingSpec
 from earthsnap_train.spec.job import Job
-from earthsnap_train.spec.launcher import Local
+from earthsnap_train.spec.launcher import LauncherSpec
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.spec.serving import Serving
 from earthsnap_train.spec.taxonomy import TaxonomySpec
@@ -52,6 +52,6 @@ class RunSpec(SpecModel):
     evaluation: Evaluation
     serving: Serving
     deployment: Deployment
-    launcher: Local
+    launcher: LauncherSpec
     tracking: Tracking
     job: Job

@@ -39,8 +39,11 @@ def in_our_words(error: ValidationError, root: type[BaseModel] = RunSpec, prefix
         case "union_tag_invalid":
             kinds = re.findall(r"'([^']*)'", str(context.get("expected_tags")))
             tag = str(context.get("tag"))
-            what = f"{tag!r} is no such kind{more}"
-            return ConfigError(what, where=f"{key}.kind", allowed=", ".join(kinds), remedy=did_you_mean(tag, kinds))
+            told_by = str(context.get("discriminator")).strip("'")
+            what = f"{tag!r} is no such kind{more}" if told_by == "kind" else f"got {tag!r}{more}"
+            return ConfigError(
+                what, where=f"{key}.{told_by}", allowed=", ".join(kinds), remedy=did_you_mean(tag, kinds)
+            )
         case "literal_error":
             choices = re.findall(r"'([^']*)'", str(context.get("expected")))
             near = did_you_mean(str(came), choices)
@@ -138,7 +141,7 @@ def _members(annotation: Any) -> list[type[BaseModel]]:
 def _tags(place: Any) -> set[str]:
     tags: set[str] = set()
     for member in _members(place):
-        for name in ("kind", "verb"):
+        for name in ("kind", "verb", "module"):
             if name in member.model_fields:
                 tags |= set(get_args(member.model_fields[name].annotation))
     return tags

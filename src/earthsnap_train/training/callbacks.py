@@ -17,17 +17,22 @@ MEASURE_EVERY_S = 1.0
 
 
 class Saver(Callback):
-    """Puts a checkpoint beside the last one and renames it over: a killed writer leaves the old one whole."""
+    """Puts a checkpoint beside the last one and renames it over: a killed writer leaves the old one whole.
 
-    def __init__(self, path: Path, *, every_s: float) -> None:
+    ``now``: a file; while it is there every step is saved.
+    """
+
+    def __init__(self, path: Path, *, every_s: float, now: Path | None) -> None:
         self._path = path
         self._every_s = every_s
+        self._now = now
         self._saved = time.monotonic()
 
     # At the start of a step and not at the end of the last one: between them comes the validation that may be due, which
     # Lightning does not make up for when it goes on from a checkpoint.
     def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
-        due = trainer.global_step > 0 and time.monotonic() - self._saved >= self._every_s
+        asked = self._now is not None and self._now.exists()
+        due = trainer.global_step > 0 and (asked or time.monotonic() - self._saved >= self._every_s)
         if not trainer.strategy.reduce_boolean_decision(due, all=False):
             return
         temporary = self._path.with_suffix(".tmp")

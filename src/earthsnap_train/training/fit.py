@@ -72,7 +72,7 @@ def fit(
     callbacks: list[Callback] = [
         EndWithParent(),
         Teller(events, batch_size=settings.batch_size),
-        Saver(checkpoint, every_s=resources.checkpoint_every_s),
+        Saver(checkpoint, every_s=resources.checkpoint_every_s, now=resources.save_now),
     ]
     if settings.early_stopping_patience is not None:
         callbacks.append(Best(patience=settings.early_stopping_patience))

@@ -1,22 +1,29 @@
-"""``plan``: what would run, why, and how long it takes."""
+"""``plan``: what would run, why, and how long it takes; where the launcher has pipelines, these too."""
 
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from earthsnap_train.evaluation.wording import short_time
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Store
+from earthsnap_train.spec.launcher import SageMaker
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.verbs.terminal import console as console_for_people
+
+if TYPE_CHECKING:
+    from launchers.sagemaker.forecast import Forecast
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
     prepared = prepare(spec, Store(Path(spec.paths.store)))
+    pipelines = _pipelines(spec, prepared)
     if spec.json_output:
-        print(json.dumps(as_json(prepared), indent=1))  # noqa: T201
+        told = as_json(prepared) | ({"pipelines": pipelines.as_json()} if pipelines else {})
+        print(json.dumps(told, indent=1))  # noqa: T201
         return 0, None
     console = console_for_people()
     for finding in prepared.survey.findings:
@@ -27,7 +34,24 @@ def run(spec: RunSpec) -> tuple[int, None]:
     console.print(_table(prepared))
     console.print()
     console.print(_total(prepared), markup=False)
+    if pipelines is not None:
+        console.print()
+        console.print(_pipeline_table(pipelines))
+        console.print()
+        for line in pipelines.lines():
+            console.print(line, markup=False, soft_wrap=True)
     return 0, None
+
+
+def _pipelines(spec: RunSpec, prepared: Prepared) -> "Forecast | None":
+    """Writes the pipelines where the launcher has them. Raises ConfigError where they may cost more than is allowed."""
+    if not isinstance(spec.launcher, SageMaker):
+        return None
+    from launchers.sagemaker.forecast import forecast, write_definitions
+
+    found = forecast(prepared.plan, prepared.states, spec.launcher)
+    write_definitions(found.compiled, Path(spec.launcher.definitions))
+    return found
 
 
 def as_json(prepared: Prepared) -> dict[str, object]:
@@ -64,6 +88,16 @@ def _table(prepared: Prepared) -> Table:
             names[0] if len(names) == 1 else f"{family}/* ({len(names)})", shown, f"{images:,}" if images else "", time, reason,
             style="dim" if shown == "cached" else "",
         )  # fmt: skip
+    return table
+
+
+def _pipeline_table(pipelines: "Forecast") -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("pipeline", "jobs", "machines", "machine time"):
+        table.add_column(name, justify="right" if name in ("jobs", "machine time") else "left")
+    for row in pipelines.rows():
+        seconds = row.seconds
+        table.add_row(row.name, str(row.num_jobs), row.machines, short_time(seconds) if seconds is not None else "")
     return table
 
 

@@ -36,10 +36,11 @@ def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
     """The summary and its folder: what ``--json`` prints, and what a sweep takes its figures from."""
     console = console_for_people(stderr=spec.json_output)
     signal.signal(signal.SIGTERM, _interrupt)
+    launcher = import_module(spec.launcher.module)
+    launcher.check(spec.launcher)
     store = Store(Path(spec.paths.store))
     chosen = trackers(spec.tracking)
     folder = new_run_folder(spec)
-    launcher = import_module(spec.launcher.module)
 
     def launch(
         plan: Plan, store: Store, places: Mapping[str, Path], *, only: Collection[str] | None = None

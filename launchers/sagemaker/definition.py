@@ -1,0 +1,245 @@
+"""Pipelines as the service reads them: plain JSON, the same for the same plan and settings.
+
+A step's ``Arguments`` are a request of CreateProcessingJob or CreateTrainingJob; ``Get`` and ``Std:Join`` stand for what
+is known only when it runs. Jobs name where they read and write, so that steps wait for each other by ``DependsOn``. The
+service's own cache is off, for it compares arguments and not content: a job with nothing to do ends by itself.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from earthsnap_train.errors import ConfigError
+from earthsnap_train.pipeline.plan import Plan
+from earthsnap_train.spec.launcher import Machine, SageMaker, TrainingMachine
+from launchers.sagemaker import places
+from launchers.sagemaker.description import JobDescription, describe, descriptions_digest
+from launchers.sagemaker.machines import check_overrides, machine_of
+from launchers.sagemaker.steps import Job, Pipeline, pipelines_of
+
+Json = dict[str, Any]
+
+VERSION = "2020-12-01"  # of the language in which the service reads definitions
+MOST_BYTES = 1024 * 1024
+MOST_CHANNELS = {"processing": 10, "training": 20}
+MODULE = "launchers.sagemaker.job"
+RUN = {"Get": "Parameters.Run"}
+RETRIED = (
+    ["Step.SERVICE_FAULT", "Step.THROTTLING"],
+    ["SageMaker.JOB_INTERNAL_ERROR", "SageMaker.CAPACITY_ERROR", "SageMaker.RESOURCE_LIMIT"],
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """``definitions``: pipeline -> its JSON, in the order in which they run. ``descriptions``: key in the bucket -> job."""
+
+    pipelines: tuple[Pipeline, ...]
+    definitions: Mapping[str, str]
+    descriptions: Mapping[str, JobDescription]
+    machines: Mapping[tuple[str, str], Machine]
+
+
+def compile_definitions(plan: Plan, settings: SageMaker) -> Compiled:
+    """Raises ConfigError for machines that cannot be, or a plan that is too large for the service."""
+    check_overrides(settings, plan)
+    pipelines = pipelines_of(plan, data_jobs=settings.data_jobs, fuse=settings.fuse)
+    described = {(p.name, job.name): describe(plan, p, job, settings) for p in pipelines for job in p.jobs}
+    machines = {(p.name, job.name): machine_of(job, settings) for p in pipelines for job in p.jobs}
+    folder = places.plan_folder(descriptions_digest(list(described.values())))
+    definitions = {}
+    for pipeline in pipelines:
+        writer = _Writer(plan, settings, pipeline, folder)
+        text = json.dumps(writer.definition(machines), indent=1)
+        if len(text.encode()) >= MOST_BYTES:
+            raise ConfigError(
+                f"the definition of {pipeline.name} has {len(text.encode()):,} bytes",
+                where="launcher=sagemaker",
+                allowed=f"less than {MOST_BYTES:,}",
+                remedy="launcher.fuse=true or a smaller launcher.data_jobs makes fewer jobs",
+            )
+        definitions[pipeline.name] = text
+    descriptions = {f"{folder}/{p}/{job}/{places.JOB_FILE}": one for (p, job), one in described.items()}
+    return Compiled(pipelines=pipelines, definitions=definitions, descriptions=descriptions, machines=machines)
+
+
+class _Writer:
+    """What every step of one pipeline is made from."""
+
+    def __init__(self, plan: Plan, settings: SageMaker, pipeline: Pipeline, folder: str) -> None:
+        self.plan, self.settings, self.pipeline = plan, settings, pipeline
+        self.root = f"s3://{settings.bucket}/{settings.prefix}"
+        self.folder = folder
+
+    def definition(self, machines: Mapping[tuple[str, str], Machine]) -> Json:
+        steps = [self._step(job, machines[self.pipeline.name, job.name]) for job in self.pipeline.jobs]
+        return {
+            "Version": VERSION,
+            "Metadata": {},
+            "Parameters": [
+                {"Name": "Run", "Type": "String"},
+                {"Name": "Jobs", "Type": "String", "DefaultValue": f"{self.root}/{self.folder}"},
+            ],
+            "Steps": steps + [self._gate(job) for job in self.pipeline.jobs if job.judges],
+        }
+
+    # ---- steps
+
+    def _step(self, job: Job, machine: Machine) -> Json:
+        if isinstance(machine, TrainingMachine):
+            step: Json = {"Name": job.name, "Type": "Training", "Arguments": self._training(job, machine)}
+        else:
+            step = {"Name": job.name, "Type": "Processing", "Arguments": self._processing(job, machine)}
+        retries = self.settings.retries
+        step["RetryPolicies"] = [
+            {"ExceptionType": types, "IntervalSeconds": retries.interval_s, "BackoffRate": retries.backoff_rate,
+             "MaxAttempts": retries.max_attempts}
+            for types in RETRIED
+        ]  # fmt: skip
+        if job.before:
+            step["DependsOn"] = list(job.before)
+        if job.judges:
+            step["PropertyFiles"] = [
+                {"PropertyFileName": "gates", "OutputName": "gates", "FilePath": places.GATES_FILE}
+            ]
+        return step
+
+    def _gate(self, job: Job) -> Json:
+        """Ends the pipeline as failed where a gate was missed; everything that was made is there all the same."""
+        passed = {"Std:JsonGet": {"PropertyFile": {"Get": f"Steps.{job.name}.PropertyFiles.gates"}, "Path": "passed"}}
+        others = [one.name for one in self.pipeline.jobs if one.name != job.name and job.name in one.before]
+        said = f"{self.pipeline.name} misses a gate; all of them are in {self.root}/runs/"
+        words = [said, RUN, f"/{self.pipeline.name}/gates/{places.GATES_FILE}"]
+        fail = {
+            "Name": "gate-missed",
+            "Type": "Fail",
+            "Arguments": {"ErrorMessage": {"Std:Join": {"On": "", "Values": words}}},
+        }
+        condition = {"Type": "Equals", "LeftValue": passed, "RightValue": True}
+        arguments = {"Conditions": [condition], "IfSteps": [], "ElseSteps": [fail]}
+        step: Json = {"Name": "gates", "Type": "Condition", "Arguments": arguments}
+        # A release is made whole before it is judged: one that misses a gate is looked at too.
+        return step | ({"DependsOn": others} if others else {})
+
+    # ---- arguments
+
+    def _processing(self, job: Job, machine: Machine) -> Json:
+        settings = self.settings
+        inputs = [
+            {"InputName": name, "S3Input": {
+                "S3Uri": uri, "LocalPath": f"{places.ROOT}/{places.PROCESSING_INPUTS}/{name}", "S3DataType": kind,
+                "S3InputMode": "File", "S3DataDistributionType": "FullyReplicated"}}
+            for name, kind, uri in self._channels(job)
+        ]  # fmt: skip
+        cluster: Json = {
+            "InstanceCount": 1,
+            "InstanceType": machine.instance_type,
+            "VolumeSizeInGB": machine.volume_gb,
+            **({"VolumeKmsKeyId": settings.kms_key} if settings.kms_key else {}),
+        }
+        arguments: Json = {
+            "ProcessingResources": {"ClusterConfig": cluster},
+            "AppSpecification": {"ImageUri": settings.image, **_command(job)},
+            "RoleArn": settings.role,
+            "ProcessingInputs": inputs,
+            "StoppingCondition": {"MaxRuntimeInSeconds": machine.max_minutes * 60},
+            "Environment": self._environment(),
+        }
+        if job.judges:
+            output = {
+                "S3Uri": self._run_uri(self.pipeline.name, "gates"),
+                "LocalPath": f"{places.ROOT}/{places.GATES_FOLDER}",
+                "S3UploadMode": "EndOfJob",
+            }
+            arguments["ProcessingOutputConfig"] = {
+                "Outputs": [{"OutputName": "gates", "S3Output": output}],
+                **({"KmsKeyId": settings.kms_key} if settings.kms_key else {}),
+            }
+        if settings.subnets:
+            arguments["NetworkConfig"] = {"VpcConfig": self._vpc()}
+        return arguments | self._tags()
+
+    def _training(self, job: Job, machine: TrainingMachine) -> Json:
+        settings = self.settings
+        key = {"KmsKeyId": settings.kms_key} if settings.kms_key else {}
+        channels = [
+            {"ChannelName": name, "InputMode": "File", "DataSource": {"S3DataSource": {
+                "S3DataType": kind, "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}}}
+            for name, kind, uri in self._channels(job)
+        ]  # fmt: skip
+        stopping = {"MaxRuntimeInSeconds": machine.max_minutes * 60}
+        if machine.spot:
+            stopping["MaxWaitTimeInSeconds"] = machine.max_wait_minutes * 60
+        arguments: Json = {
+            "AlgorithmSpecification": {
+                "TrainingImage": settings.image, "TrainingInputMode": "File", **_command(job)
+            },
+            "RoleArn": settings.role,
+            "InputDataConfig": channels,
+            "OutputDataConfig": {"S3OutputPath": self._run_uri(self.pipeline.name, "output"), **key},
+            "ResourceConfig": {
+                "InstanceCount": 1,
+                "InstanceType": machine.instance_type,
+                "VolumeSizeInGB": machine.volume_gb,
+                **({"VolumeKmsKeyId": settings.kms_key} if settings.kms_key else {}),
+            },
+            "StoppingCondition": stopping,
+            "EnableManagedSpotTraining": machine.spot,
+            "CheckpointConfig": {
+                "S3Uri": _join(f"{self.root}/checkpoints", RUN, self.pipeline.name, job.name),
+                "LocalPath": f"{places.ROOT}/{places.CHECKPOINTS}",
+            },
+            "Environment": self._environment(),
+        }  # fmt: skip
+        if settings.subnets:
+            arguments["VpcConfig"] = self._vpc()
+        return arguments | self._tags()
+
+    # ---- pieces
+
+    def _channels(self, job: Job) -> list[tuple[str, str, Any]]:
+        """(name, S3DataType, S3Uri). All that comes from earlier pipelines is one channel, however much it is."""
+        # The slash at its end, for a prefix without it takes in every name that only begins so: records-1, records-10.
+        told = _join({"Get": "Parameters.Jobs"}, self.pipeline.name, job.name, "")
+        channels: list[tuple[str, str, Any]] = [(places.JOB_CHANNEL, "S3Prefix", told)]
+        for name in job.externals:
+            lies = f"{self.root}/{places.external(name, self.plan.externals[name])}/"
+            channels.append((places.external_channel(name), "S3Prefix", lies))
+        for before in job.before:
+            uri = self._run_uri(self.pipeline.name, f"{before}.manifest")
+            channels.append((f"{places.STEP}{before}", "ManifestFile", uri))
+        if job.earlier:
+            uri = self._run_uri(self.pipeline.name, f"{job.name}.{places.EARLIER_CHANNEL}.manifest")
+            channels.append((places.EARLIER_CHANNEL, "ManifestFile", uri))
+        assert len(channels) <= MOST_CHANNELS[job.on], [name for name, _, _ in channels]
+        return channels
+
+    def _run_uri(self, *parts: str) -> Json:
+        return _join(f"{self.root}/runs", RUN, *parts)
+
+    def _environment(self) -> Json:
+        settings = self.settings
+        key = {places.KMS_VARIABLE: settings.kms_key} if settings.kms_key else {}
+        return {
+            places.RUN_VARIABLE: RUN,
+            places.BUCKET_VARIABLE: settings.bucket,
+            places.PREFIX_VARIABLE: settings.prefix,
+            "AWS_DEFAULT_REGION": settings.region,
+            **key,
+        }
+
+    def _vpc(self) -> Json:
+        return {"SecurityGroupIds": list(self.settings.security_groups), "Subnets": list(self.settings.subnets)}
+
+    def _tags(self) -> Json:
+        tags = [{"Key": key, "Value": value} for key, value in self.settings.tags.items()]
+        return {"Tags": tags} if tags else {}
+
+
+def _command(job: Job) -> Json:
+    return {"ContainerEntrypoint": ["python", "-m", MODULE], "ContainerArguments": [job.on]}
+
+
+def _join(*values: object) -> Json:
+    return {"Std:Join": {"On": "/", "Values": list(values)}}

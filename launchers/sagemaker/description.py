@@ -1,0 +1,55 @@
+"""What a container is told to do: ``job.json``, written when a plan is submitted and read by ``job``."""
+
+from pydantic import BaseModel, ConfigDict
+
+from earthsnap_train.pipeline.plan import Plan, Stage, digest_of
+from earthsnap_train.spec.evaluation import Gate
+from earthsnap_train.spec.launcher import SageMaker
+from launchers.sagemaker.steps import Job, Pipeline
+
+FORMAT = 1
+
+
+class JobDescription(BaseModel):
+    """``externals``: name -> content digest of what the job reads from outside. ``gates``: on this node's own figures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    pipeline: str
+    job: str
+    stages: tuple[Stage, ...]
+    externals: dict[str, str]
+    gates: dict[str, Gate]
+    judges: bool
+    threads: int
+    devices_per_trial: int
+    checkpoint_every_s: float
+
+
+def describe(plan: Plan, pipeline: Pipeline, job: Job, settings: SageMaker) -> JobDescription:
+    return JobDescription(
+        pipeline=pipeline.name,
+        job=job.name,
+        stages=job.stages,
+        externals={name: plan.externals[name] for name in job.externals},
+        gates=_gates_of(plan, job.node),
+        judges=job.judges,
+        threads=settings.threads,
+        devices_per_trial=settings.devices_per_trial,
+        checkpoint_every_s=settings.checkpoint_every_s,
+    )
+
+
+def descriptions_digest(descriptions: list[JobDescription]) -> str:
+    """Names the folder of a plan's descriptions: equal plans share it, and nothing in it is ever changed."""
+    return digest_of([one.model_dump(mode="json") for one in descriptions])
+
+
+def _gates_of(plan: Plan, node: str | None) -> dict[str, Gate]:
+    """Those on one node's figures; those on the family's are judged by the stage that evaluates it."""
+    declared = plan.stage("evaluate/family").settings["gates"]
+    if node is None or not isinstance(declared, dict):
+        return {}
+    prefix = f"nodes.{node}."
+    return {name: Gate.model_validate(gate) for name, gate in declared.items() if name.startswith(prefix)}

@@ -1,0 +1,201 @@
+"""What a plan's pipelines would be: which jobs on which machines, for how long and, with a list of prices, for how much.
+
+Nothing is asked of AWS, so that what the bucket has already is not known: every job counts as if it had to run, for as
+long as its stages took here. Where that is not known, the limit of its time counts.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from earthsnap_train.errors import ConfigError
+from earthsnap_train.evaluation.wording import short_time
+from earthsnap_train.pipeline.plan import Plan
+from earthsnap_train.pipeline.resolve import State
+from earthsnap_train.pipeline.store import write_atomically
+from earthsnap_train.spec.launcher import SageMaker
+from launchers.sagemaker.definition import Compiled, compile_definitions
+from launchers.sagemaker.prices import Prices, read_prices
+from launchers.sagemaker.steps import Job, Pipeline
+
+NO_PRICES = "What it costs is not known: launcher.prices names no list of prices (docs/sagemaker.md)."
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobTime:
+    """``seconds``: with starting; None where its stages never ran. ``most_s``: its limit, starting included."""
+
+    pipeline: str
+    job: str
+    instance_type: str
+    seconds: float | None
+    most_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Of one pipeline. ``seconds`` of machines, None where it is not known of all."""
+
+    name: str
+    num_jobs: int
+    machines: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    compiled: Compiled
+    jobs: tuple[JobTime, ...]
+    folder: str
+    start_s: float
+    prices: Prices | None
+
+    @property
+    def is_known(self) -> bool:
+        return all(job.seconds is not None for job in self.jobs)
+
+    @property
+    def hours(self) -> float:
+        """Of machines: as they took here, or at most."""
+        return sum(self._seconds(job) for job in self.jobs) / 3600
+
+    @property
+    def cost(self) -> float | None:
+        """At on-demand prices, which spot capacity stays below; None without a list of prices."""
+        if self.prices is None:
+            return None
+        return sum(self._seconds(job) / 3600 * self.prices.per_hour[job.instance_type] for job in self.jobs)
+
+    @property
+    def elapsed_s(self) -> float:
+        """From start to end: data, searches that are shared, nodes side by side, release; jobs as soon as they can."""
+        longest: dict[int, float] = {}
+        for pipeline in self.compiled.pipelines:
+            phase = self._phase(pipeline)
+            longest[phase] = max(longest.get(phase, 0.0), self._longest_way(pipeline))
+        return sum(longest.values())
+
+    def _phase(self, pipeline: Pipeline) -> int:
+        if pipeline.node is not None:
+            return 2
+        first, *_, last = self.compiled.pipelines
+        return {first.name: 0, last.name: 3}.get(pipeline.name, 1)
+
+    def _longest_way(self, pipeline: Pipeline) -> float:
+        seconds = {job.job: self._seconds(job) for job in self.jobs if job.pipeline == pipeline.name}
+        before = {job.name: job.before for job in pipeline.jobs}
+        ended: dict[str, float] = {}
+        for name in TopologicalSorter(before).static_order():
+            ended[name] = seconds[name] + max((ended[one] for one in before[name]), default=0.0)
+        return max(ended.values(), default=0.0)
+
+    def _seconds(self, job: JobTime) -> float:
+        return job.seconds if self.is_known and job.seconds is not None else job.most_s
+
+    def rows(self) -> list[Row]:
+        rows = []
+        for pipeline in self.compiled.pipelines:
+            jobs = [job for job in self.jobs if job.pipeline == pipeline.name]
+            counts = Counter(job.instance_type for job in jobs)
+            known = [job.seconds for job in jobs if job.seconds is not None]
+            rows.append(
+                Row(
+                    name=pipeline.name,
+                    num_jobs=len(jobs),
+                    machines=", ".join(f"{count} x {name}" for name, count in counts.items()),
+                    seconds=sum(known) if len(known) == len(jobs) else None,
+                )
+            )
+        return rows
+
+    def lines(self) -> list[str]:
+        what = f"{len(self.jobs)} jobs in {len(self.compiled.pipelines)} pipelines"
+        if self.is_known:
+            starting = short_time(self.start_s * len(self.jobs))
+            told = [
+                f"{what}, about {self.hours:.1f} hours of machines at the pace of this one, {starting} of it starting.",
+                f"From start to end about {short_time(self.elapsed_s)}, where nothing waits for a machine.",
+            ]
+        else:
+            limits = f"their limits allow {self.hours:,.0f} hours"
+            told = [f"{what}. How long they take is not known before the first run here; {limits}."]
+        return [*told, self._cost_line(), f"Written to {self.folder}/. Nothing was started: this version cannot."]
+
+    def _cost_line(self) -> str:
+        if self.prices is None or self.cost is None:
+            return NO_PRICES
+        about = "about" if self.is_known else "at most"
+        prices = f"on-demand prices of {self.prices.region} on {self.prices.date}, from {self.prices.source}"
+        return f"It costs {about} {self.cost:,.2f} {self.prices.currency}, without storage ({prices})."
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "folder": self.folder,
+            "pipelines": {
+                r.name: {"jobs": r.num_jobs, "machines": r.machines, "seconds": r.seconds} for r in self.rows()
+            },
+            "machine_hours": round(self.hours, 3),
+            "machine_hours_are": "estimated" if self.is_known else "limits",
+            "elapsed_s": round(self.elapsed_s) if self.is_known else None,
+            "cost": None if self.cost is None else round(self.cost, 2),
+            "currency": None if self.prices is None else self.prices.currency,
+        }
+
+
+def forecast(plan: Plan, states: Mapping[str, State], settings: SageMaker) -> Forecast:
+    """Raises ConfigError for what cannot be compiled, for prices that do not fit, and for more than ``max_cost``."""
+    compiled = compile_definitions(plan, settings)
+    start_s = settings.start_minutes * 60
+    jobs = []
+    for pipeline in compiled.pipelines:
+        for job in pipeline.jobs:
+            machine = compiled.machines[pipeline.name, job.name]
+            work = _work_s(job, states)
+            jobs.append(
+                JobTime(
+                    pipeline=pipeline.name,
+                    job=job.name,
+                    instance_type=machine.instance_type,
+                    seconds=None if work is None else work + start_s,
+                    most_s=machine.max_minutes * 60 + start_s,
+                )
+            )
+    needed = {job.instance_type for job in jobs}
+    prices = read_prices(Path(settings.prices), region=settings.region, needed=needed) if settings.prices else None
+    found = Forecast(compiled=compiled, jobs=tuple(jobs), folder=settings.definitions, start_s=start_s, prices=prices)
+    _require_cheap(found, settings.max_cost)
+    return found
+
+
+def write_definitions(compiled: Compiled, folder: Path) -> None:
+    """One file for each pipeline. Those of other families, and of pipelines that are no more, are left alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in compiled.definitions.items():
+        write_atomically(folder / f"{name}.json", f"{text}\n".encode())
+
+
+def _work_s(job: Job, states: Mapping[str, State]) -> float | None:
+    seconds = [states[stage.name].seconds for stage in job.stages]
+    known = [one for one in seconds if one is not None]
+    return sum(known) if len(known) == len(seconds) else None
+
+
+def _require_cheap(found: Forecast, max_cost: float | None) -> None:
+    if max_cost is None:
+        return
+    if found.cost is None or found.prices is None:
+        raise ConfigError(
+            "what the plan costs is not known without prices",
+            where="launcher.max_cost",
+            remedy="launcher.prices names a list of them; docs/sagemaker.md describes it",
+        )
+    if found.cost > max_cost:
+        sort = "costs about" if found.is_known else "may cost up to"
+        raise ConfigError(
+            f"the plan {sort} {found.cost:,.2f} {found.prices.currency}",
+            where="launcher.max_cost",
+            allowed=f"{max_cost:,.2f}",
+            remedy="launcher.fuse=true, smaller machines or shorter limits (max_minutes) cost less",
+        )

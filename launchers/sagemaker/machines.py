@@ -1,0 +1,52 @@
+"""What each job runs on: what is declared for all, then for its kinds of stage, then for its node."""
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from earthsnap_train.errors import ConfigError, did_you_mean
+from earthsnap_train.pipeline.plan import Plan
+from earthsnap_train.pipeline.stages import KINDS
+from earthsnap_train.spec.launcher import Machine, SageMaker, TrainingMachine
+from earthsnap_train.spec.validate import in_our_words
+from launchers.sagemaker.steps import Job
+
+
+def machine_of(job: Job, settings: SageMaker) -> Machine:
+    """Raises ConfigError for an override that cannot be. Where stages of one job differ, the last of them decides."""
+    model = TrainingMachine if job.on == "training" else Machine
+    merged = (settings.training if job.on == "training" else settings.processing).model_dump()
+    own = [("kinds", stage.kind) for stage in job.stages]
+    own += [("nodes", name) for name in _names(job.node)]
+    where: str = job.on
+    for part, name in dict.fromkeys(own):
+        change: Mapping[str, object] = getattr(settings, part).get(name, {})
+        # A node's jobs are of both sorts: what is said of spot capacity is for its training alone.
+        known = set(TrainingMachine.model_fields if part == "nodes" else model.model_fields)
+        merged |= {key: value for key, value in change.items() if key in model.model_fields or key not in known}
+        where = f"{part}.{name}" if change else where
+    try:
+        return model.model_validate(merged)
+    except ValidationError as error:
+        raise in_our_words(error, model, f"launcher.{where}.") from None
+
+
+def check_overrides(settings: SageMaker, plan: Plan) -> None:
+    """Raises ConfigError for a kind of stage that there is not, or a node that this family does not have."""
+    nodes = list(dict.fromkeys(["parent", "child", "flat", *plan.nodes]))
+    for part, noun, known in (("kinds", "kind of stage", list(KINDS)), ("nodes", "node", nodes)):
+        for name in getattr(settings, part):
+            if name not in known:
+                raise ConfigError(
+                    f"no {noun} is called {name!r}",
+                    where=f"launcher.{part}.{name}",
+                    allowed=", ".join(known),
+                    remedy=did_you_mean(name, known),
+                )
+
+
+def _names(node: str | None) -> tuple[str, ...]:
+    """From the general to the particular."""
+    if node is None:
+        return ()
+    return ("child", node) if node.startswith("child/") else (node,)

@@ -1,0 +1,129 @@
+"""Artifacts in a bucket: the store's layout and rules, over objects instead of files.
+
+An artifact's files go first and its ``artifact.json`` last, only if there is none yet: whoever finds it finds the whole,
+and of two jobs that make the same thing at once the first has made it.
+"""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from earthsnap_train.errors import IntegrityError
+from earthsnap_train.pipeline.plan import digest_of
+from earthsnap_train.pipeline.store import NOTES, Artifact
+from launchers.sagemaker import places
+from launchers.sagemaker.bucket import Bucket
+
+ARTIFACT_FILE = "artifact.json"
+INDEX_SUFFIX = ".channel.json"
+NUM_CONNECTIONS = 8
+
+
+class Done(BaseModel):
+    """What a run says of one of its stages. ``cached``: the artifact was there before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    key: str
+    cached: bool
+
+
+class Shelf:
+    """``root``: the URI of ``prefix`` in the bucket, as manifests name it."""
+
+    def __init__(self, bucket: Bucket, *, name: str, prefix: str) -> None:
+        self._bucket = bucket
+        self._prefix = prefix
+        self.root = f"s3://{name}/{prefix}/"
+
+    # ---- artifacts
+
+    def find(self, key: str) -> Artifact | None:
+        content = self._bucket.read(self._key(f"{places.artifact(key)}/{ARTIFACT_FILE}"))
+        return Artifact.model_validate_json(content) if content is not None else None
+
+    def put(self, folder: Path, artifact: Artifact) -> Artifact:
+        """Returns the artifact that is there now: this one, or that of somebody who was faster."""
+        place = places.artifact(artifact.key)
+        with ThreadPoolExecutor(NUM_CONNECTIONS) as pool:
+            list(pool.map(lambda n: self._bucket.upload(self._key(f"{place}/{n}"), folder / n), artifact.files))
+        content = artifact.model_dump_json(indent=1).encode()
+        if self._bucket.write_new(self._key(f"{place}/{ARTIFACT_FILE}"), content):
+            return artifact
+        faster = self.find(artifact.key)
+        assert faster is not None
+        return faster
+
+    def fetch(self, artifact: Artifact, folder: Path) -> None:
+        """Brings an artifact's files into ``folder``, and its ``artifact.json``."""
+        place = places.artifact(artifact.key)
+        with ThreadPoolExecutor(NUM_CONNECTIONS) as pool:
+            list(pool.map(lambda n: self._bucket.download(self._key(f"{place}/{n}"), folder / n), artifact.files))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ARTIFACT_FILE).write_text(artifact.model_dump_json(indent=1))
+
+    # ---- runs
+
+    def tell(self, run: str, done: Done) -> None:
+        self._bucket.write(self._key(places.stage_pointer(run, done.stage)), done.model_dump_json().encode())
+
+    def told(self, run: str, stage: str) -> Done | None:
+        content = self._bucket.read(self._key(places.stage_pointer(run, stage)))
+        return Done.model_validate_json(content) if content is not None else None
+
+    def write_channel(self, run: str, name: str, made: Mapping[str, Artifact]) -> None:
+        """A manifest of all objects of ``made`` (stage -> artifact), with an index that says which artifact is whose."""
+        index = f"runs/{run}/{name}{INDEX_SUFFIX}"
+        keys = {stage: artifact.key for stage, artifact in made.items()}
+        self._bucket.write(self._key(index), json.dumps(keys, indent=1, sort_keys=True).encode())
+        artifacts = {artifact.key: artifact for artifact in made.values()}
+        objects = [
+            f"{places.artifact(key)}/{name}"
+            for key, artifact in sorted(artifacts.items())
+            for name in [*sorted(artifact.files), ARTIFACT_FILE]
+        ]
+        manifest = [{"prefix": self.root}, index, *objects]
+        self._bucket.write(self._key(f"runs/{run}/{name}.manifest"), json.dumps(manifest, indent=0).encode())
+
+    def _key(self, below: str) -> str:
+        return f"{self._prefix}/{below}"
+
+
+# ---- a channel, as it lies in a container
+
+
+def read_channel(folder: Path) -> dict[str, tuple[Artifact, Path]]:
+    """Stage -> its artifact and where it lies. Raises IntegrityError for one that is not what was written.
+
+    Whether objects of a manifest lie below a channel by their whole keys or by what follows the manifest's prefix is not
+    documented: the index shows it.
+    """
+    found: dict[str, tuple[Artifact, Path]] = {}
+    for index in sorted(folder.rglob(f"runs/*/*/*{INDEX_SUFFIX}")):
+        root = index.parents[3]
+        for stage, key in json.loads(index.read_bytes()).items():
+            place = root / places.artifact(key)
+            artifact = Artifact.model_validate_json((place / ARTIFACT_FILE).read_bytes())
+            _require_whole(artifact, place)
+            found[stage] = (artifact, place)
+    return found
+
+
+def _require_whole(artifact: Artifact, place: Path) -> None:
+    """By sizes and by the digest of digests: reading every byte again would take as long as many stages do."""
+    content = {name: file.sha256 for name, file in artifact.files.items() if not name.startswith(NOTES)}
+    broken = next((n for n, f in artifact.files.items() if not _has(place / n, f.size)), None)
+    if broken is not None or digest_of(content) != artifact.digest:
+        raise IntegrityError(
+            f"{broken or ARTIFACT_FILE} is not what {artifact.stage} wrote",
+            where=f"store/{artifact.key}",
+            remedy="remove that folder from the bucket and run again: the stage will be done anew",
+        )
+
+
+def _has(file: Path, size: int) -> bool:
+    return file.is_file() and file.stat().st_size == size

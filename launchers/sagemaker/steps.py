@@ -1,0 +1,153 @@
+"""A plan as pipelines of jobs: which stages one container runs, and what it reads from which others.
+
+``<family>-data`` makes what every node learns from; ``<family>-tune-<name>`` is a search that several nodes share; there
+is one ``<family>-<node>`` for each node, and ``<family>-release`` judges the whole. They run in this order.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from earthsnap_train.pipeline.plan import Plan, Stage, split_reference
+from launchers.sagemaker.names import PIPELINE, STEP, distinct, short
+
+DATA = ("draw", "ingest", "select", "records", "trunk", "embed")
+RELEASE = ("evaluate_family", "bundle", "report")
+JUDGES = ("evaluate", "evaluate_family")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One container's work: ``stages`` one after the other. ``node``: whose pipeline it is in, if a node's.
+
+    ``before``: jobs of this pipeline that it reads. ``externals``: what it reads from outside. ``earlier``: stages that
+    it reads from pipelines before this one.
+    """
+
+    name: str
+    on: Literal["processing", "training"]
+    stages: tuple[Stage, ...]
+    node: str | None
+    before: tuple[str, ...]
+    externals: tuple[str, ...]
+    earlier: tuple[str, ...]
+
+    @property
+    def judges(self) -> bool:
+        """Whether gates are judged on what it makes."""
+        return any(stage.kind in JUDGES for stage in self.stages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    name: str
+    node: str | None
+    jobs: tuple[Job, ...]
+
+    def job_of(self, stage: str) -> Job:
+        return next(job for job in self.jobs if any(one.name == stage for one in job.stages))
+
+
+def pipelines_of(plan: Plan, *, data_jobs: int, fuse: bool) -> tuple[Pipeline, ...]:
+    """In an order in which they can run. Every stage of the plan is in one job of one of them."""
+    shared = [stage.name for stage in plan.stages if stage.kind == "tune" and _node_of(stage, plan) is None]
+    wanted: list[tuple[str, str | None, list[Stage]]] = [
+        ("data", None, [stage for stage in plan.stages if stage.kind in DATA]),
+        *((name, None, [plan.stage(name)]) for name in shared),
+        *((node, node, [s for s in plan.stages if _node_of(s, plan) == node and s.kind not in DATA])
+          for node in plan.nodes),
+        ("release", None, [stage for stage in plan.stages if stage.kind in RELEASE]),
+    ]  # fmt: skip
+    names = distinct([f"{plan.family}-{name}" for name, _, _ in wanted], PIPELINE)
+    return tuple(
+        _pipeline(names[f"{plan.family}-{name}"], node, _divided(stages, data_jobs=data_jobs, fuse=fuse))
+        for name, node, stages in wanted
+    )
+
+
+def _node_of(stage: Stage, plan: Plan) -> str | None:
+    if stage.kind == "tune":
+        name = stage.name.removeprefix("tune/")
+        return name if name in plan.nodes else None
+    return stage.node
+
+
+# ---- which stages share a container
+
+
+def _divided(stages: Sequence[Stage], *, data_jobs: int, fuse: bool) -> list[list[Stage]]:
+    """Selecting takes moments and is one job; groups are dealt out to so many; ``fuse`` joins neighbours that are small."""
+    parts: list[list[Stage]] = []
+    for kinds in (("draw", "ingest"), ("select",), ("trunk",)):
+        chosen = [stage for stage in stages if stage.kind in kinds]
+        parts += [chosen] if fuse or kinds == ("select",) else [[stage] for stage in chosen]
+    records = list(_batches([stage for stage in stages if stage.kind == "records"], data_jobs))
+    embeds = list(_batches([stage for stage in stages if stage.kind == "embed"], data_jobs))
+    parts += [r + e for r, e in zip(records, embeds, strict=True)] if fuse and embeds else records + embeds
+    rest = [stage for stage in stages if stage.kind not in DATA]
+    for stage in rest:
+        if fuse and parts and _is_small(stage) and all(_is_small(one) for one in parts[-1]):
+            parts[-1].append(stage)
+        else:
+            parts.append([stage])
+    return [part for part in parts if part]
+
+
+def _batches(stages: Sequence[Stage], count: int) -> Iterator[list[Stage]]:
+    """At most ``count`` runs of neighbours, as equal in number as may be."""
+    count = min(count, len(stages))
+    for at in range(count):
+        yield list(stages[at * len(stages) // count : (at + 1) * len(stages) // count])
+
+
+def _is_small(stage: Stage) -> bool:
+    """A head on frozen features is taught in seconds; a search and a whole network want a machine of their own."""
+    if stage.kind == "train":
+        training = stage.settings["training"]
+        return isinstance(training, dict) and training["method"] == "head"
+    return stage.kind not in ("tune", "records", "embed")
+
+
+# ---- what they read
+
+
+def _pipeline(name: str, node: str | None, parts: Sequence[Sequence[Stage]]) -> Pipeline:
+    names = [_name(part, [one for one in parts if _kinds(one) == _kinds(part)]) for part in parts]
+    made_by = {stage.name: job for job, part in zip(names, parts, strict=True) for stage in part}
+    jobs = []
+    for job, part in zip(names, parts, strict=True):
+        needed = list(dict.fromkeys(split_reference(ref)[0] for stage in part for _, ref in stage.references()))
+        outside = [one for one in needed if made_by.get(one) != job]
+        jobs.append(
+            Job(
+                name=job,
+                on="training" if not _is_processing(part) else "processing",
+                stages=tuple(part),
+                node=node,
+                before=tuple(dict.fromkeys(made_by[one] for one in outside if one in made_by)),
+                externals=tuple(one.removeprefix("@") for one in outside if one.startswith("@")),
+                earlier=tuple(one for one in outside if one not in made_by and not one.startswith("@")),
+            )
+        )
+    return Pipeline(name=name, node=node, jobs=tuple(jobs))
+
+
+def _is_processing(part: Sequence[Stage]) -> bool:
+    """A head that is taught, exported and judged in one job needs what only processing gives: a file for the condition."""
+    return len(part) > 1 or part[0].kind not in ("tune", "train")
+
+
+def _kinds(part: Iterable[Stage]) -> set[str]:
+    return {stage.kind for stage in part}
+
+
+def _name(part: Sequence[Stage], alike: Sequence[Sequence[Stage]]) -> str:
+    """``train``, ``records-2``, ``evaluate-family-to-report``."""
+    first, last = _word(part[0]), _word(part[-1])
+    name = first if first == last else f"{first}-to-{last}"
+    is_dealt = part[0].kind in ("records", "embed")
+    return short(f"{name}-{list(alike).index(part) + 1}" if is_dealt else name, STEP)
+
+
+def _word(stage: Stage) -> str:
+    return "evaluate-family" if stage.kind == "evaluate_family" else stage.name.partition("/")[0]

@@ -1,0 +1,45 @@
+"""What has to lie in the bucket before pipelines run: job descriptions, what comes from outside, lists of what to read."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from earthsnap_train.pipeline.plan import Plan
+from launchers.sagemaker import places
+from launchers.sagemaker.bucket import Bucket
+from launchers.sagemaker.definition import Compiled
+from launchers.sagemaker.shelf import Shelf
+from launchers.sagemaker.steps import Pipeline
+
+
+def submit(compiled: Compiled, plan: Plan, here: Mapping[str, Path], bucket: Bucket, *, prefix: str) -> None:
+    """``here``: where the plan's externals lie on this machine. What is in the bucket already is left as it is."""
+    for name, digest in plan.externals.items():
+        _upload(bucket, f"{prefix}/{places.external(name, digest)}", here[name])
+    for key, description in compiled.descriptions.items():
+        bucket.write(f"{prefix}/{key}", description.model_dump_json(indent=1).encode())
+
+
+def gather(pipeline: Pipeline, jobs: Collection[str], shelf: Shelf, run: str) -> None:
+    """Lists for each of ``jobs`` what it reads from pipelines before this one, which must have run."""
+    for job in pipeline.jobs:
+        if job.name not in jobs or not job.earlier:
+            continue
+        made = {}
+        for stage in job.earlier:
+            done = shelf.told(run, stage)
+            artifact = shelf.find(done.key) if done is not None else None
+            assert artifact is not None, f"{pipeline.name} was started before {stage} was done"
+            made[stage] = artifact
+        shelf.write_channel(run, f"{pipeline.name}/{job.name}.{places.EARLIER_CHANNEL}", made)
+
+
+def _upload(bucket: Bucket, place: str, here: Path) -> None:
+    whole = f"{place}.whole"  # beside the folder and not in it: no channel shows it to a job
+    if bucket.read(whole) is not None:
+        return
+    if here.is_dir():
+        for file in sorted(path for path in here.rglob("*") if path.is_file()):
+            bucket.upload(f"{place}/{file.relative_to(here).as_posix()}", file)
+    else:
+        bucket.upload(f"{place}/{here.name}", here)
+    bucket.write(whole, b"")

@@ -1,0 +1,102 @@
+"""What a person reads of pipelines before anything is started, and what they allow them to cost."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import DEMO, FinishedRun, Said
+from tests.launchers.sagemaker.declared import ON_SAGEMAKER
+
+Command = Callable[..., Said]
+PRICES = """
+region: eu-west-1
+currency: EUR
+source: the tests
+date: 2026-11-01
+per_hour: {ml.m5.xlarge: 0.25, ml.g5.xlarge: 2.0}
+"""
+
+
+def price_file(folder: Path, text: str = PRICES) -> str:
+    (folder / "prices.yaml").write_text(text)
+    return f"launcher.prices={folder / 'prices.yaml'}"
+
+
+def test_plan_writes_every_pipeline_and_says_on_which_machines_they_run(earthsnap: Command, tmp_path: Path) -> None:
+    said = earthsnap("plan", *DEMO, *ON_SAGEMAKER)
+
+    assert said.code == 0
+    assert "1 x ml.g5.xlarge, 2 x ml.m5.xlarge" in said.out
+    assert "28 jobs in 7 pipelines" in said.out
+    assert "launcher.prices names no list of prices" in said.out
+    written = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "pipelines").iterdir()}
+    assert {"plants-debug-data", "plants-debug-parent", "plants-debug-release"} <= set(written)
+    assert all(definition["Version"] == "2020-12-01" for definition in written.values())
+
+
+def test_plan_says_the_same_as_json(earthsnap: Command, tmp_path: Path) -> None:
+    told: Any = earthsnap("plan", *DEMO, *ON_SAGEMAKER, "--json", price_file(tmp_path)).json["pipelines"]
+
+    assert told["pipelines"]["plants-debug-parent"]["jobs"] == 3
+    assert told["machine_hours_are"] == "limits"
+    # Five training jobs and 23 of processing, each for its 12 hours and 4 minutes.
+    assert told["machine_hours"] == pytest.approx(28 * (12 + 4 / 60), abs=0.01)
+    assert told["cost"] == pytest.approx((5 * 2.0 + 23 * 0.25) * (12 + 4 / 60), abs=0.01)
+
+
+def test_a_plan_that_may_cost_too_much_is_refused(earthsnap: Command, tmp_path: Path) -> None:
+    prices = price_file(tmp_path)
+
+    refused = earthsnap("plan", *DEMO, *ON_SAGEMAKER, prices, "launcher.max_cost=100")
+    allowed = earthsnap("plan", *DEMO, *ON_SAGEMAKER, prices, "launcher.max_cost=200")
+
+    assert refused.code == 2
+    assert "launcher.max_cost: the plan may cost up to 190.05 EUR" in refused.err
+    assert not refused.out
+    assert allowed.code == 0
+    assert "It costs at most 190.05 EUR" in allowed.out
+    assert "on-demand prices of eu-west-1 on 2026-11-01, from the tests" in allowed.out
+
+
+def test_a_plan_that_ran_here_is_foretold_by_what_it_took(finished_run: FinishedRun, earthsnap: Command) -> None:
+    typed = ("plan", *DEMO, *ON_SAGEMAKER, *finished_run.paths)
+    told: Any = earthsnap(*typed, "--json").json["pipelines"]
+
+    starting_s = 28 * 4 * 60
+    took_s = sum(stage["seconds"] for stage in finished_run.summary["stages"].values())
+    assert told["machine_hours_are"] == "estimated"
+    assert told["machine_hours"] == pytest.approx((starting_s + took_s) / 3600, abs=0.01)
+    # In a row: five jobs of data, three of a node, two of the release, for bundle and report run side by side.
+    assert 10 * 4 * 60 <= told["elapsed_s"] <= 10 * 4 * 60 + took_s
+    assert "From start to end about" in earthsnap(*typed).out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "what the plan costs is not known without prices"),
+        (PRICES.replace("eu-west-1", "us-east-2"), "the prices are those of us-east-2"),
+        (PRICES.replace("ml.g5.xlarge", "ml.g5.xlarg"), "Did you mean 'ml.g5.xlarg'?"),
+        (PRICES.replace("2.0", "-2.0"), "greater than 0"),
+        (PRICES.replace("date", "dates"), "no such key"),
+    ],
+)
+def test_prices_that_do_not_fit_are_refused(text: str | None, said: str, earthsnap: Command, tmp_path: Path) -> None:
+    prices = [price_file(tmp_path, text)] if text else []
+
+    refused = earthsnap("plan", *DEMO, *ON_SAGEMAKER, *prices, "launcher.max_cost=1")
+
+    assert refused.code == 2
+    assert said in refused.err
+
+
+def test_train_refuses_before_it_begins_anything_and_says_what_there_is(earthsnap: Command, tmp_path: Path) -> None:
+    refused = earthsnap(*DEMO, *ON_SAGEMAKER)
+
+    assert refused.code == 2
+    assert "launcher.execute: pipelines are not started on SageMaker by this version" in refused.err
+    assert "launcher.execute=offline" in refused.err
+    assert list(tmp_path.iterdir()) == []
