@@ -45,8 +45,9 @@ def _axis(override: Override, *, as_list: bool) -> Axis:
     try:
         return Axis(key=key, dimension=_dimension(override, sweep, is_log="log" in tags, as_list=as_list))
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(said, where=str(override.input_line)) from None
+        first = error.errors()[0]
+        said = f"{first['loc'][-1]} {first['msg'].removeprefix('Value error, ')}"
+        raise ConfigError("this is no range", where=str(override.input_line), allowed=said) from None
 
 
 def _dimension(override: Override, sweep: object, *, is_log: bool, as_list: bool) -> FloatRange | IntRange | Choice:
