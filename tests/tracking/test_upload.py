@@ -136,6 +136,24 @@ def test_links_that_did_not_go_up_are_counted_and_wait(told: TrackedFamily, fold
 
 
 @pytest.mark.slow
+def test_a_link_that_is_refused_holds_up_none_behind_it(told: TrackedFamily, folder: Path, arrived: Arrived) -> None:
+    write(told, folder)
+    links = Links.read(folder)
+    assert links is not None
+    first, second = links.waiting
+    lost = first.model_copy(update={"asset": "plants-dataset:nowhere"})
+    links.model_copy(update={"waiting": (lost, second)}).write(folder)
+
+    uploaded = upload(folder, most_s=LONG_S)
+
+    assert uploaded.missing.startswith("1 of 2 links between runs and artifacts are missing")
+    assert arrived.uses == [(second.run_id, second.asset)]
+    after = Links.read(folder)
+    assert after is not None
+    assert after.waiting == (lost,)
+
+
+@pytest.mark.slow
 def test_the_key_is_in_no_log(told: TrackedFamily, folder: Path, arrived: Arrived) -> None:
     write(told, folder, mode="auto")
 
