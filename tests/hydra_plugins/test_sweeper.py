@@ -170,6 +170,18 @@ def test_a_condition_on_what_is_not_there_never_holds(toy: Toy, conf: Path) -> N
     assert [set(job["values"]) for job in toy.record()["jobs"]] == [{"training.lr"}] * 2
 
 
+def test_a_webhooks_address_is_in_no_line_and_no_page(toy: Toy) -> None:
+    address = "deployment.messages.webhook=https://127.0.0.1/SECRET"
+
+    varied = toy.run("name=toy", f"{address},https://127.0.0.1/SECRET2")
+    same = toy.run("name=toy", address, "training.lr=0.1")
+
+    assert varied.returncode != 0
+    assert "a sweep shows what it varies, and this is secret" in varied.stderr
+    assert same.returncode == 0, same.stderr
+    assert "SECRET" not in same.stdout + same.stderr + (toy.sweeps[0] / "sweep.html").read_text()
+
+
 # ---- what stays as it was
 
 

@@ -20,6 +20,7 @@ from earthsnap_train.sweep.ended import Ended
 from earthsnap_train.sweep.objectives import check_objectives
 from earthsnap_train.sweep.propose import propose
 from earthsnap_train.sweep.record import Job, SweepRecord, held, new_sweep_folder, read_record
+from earthsnap_train.sweep.secret import refuse_secrets
 from earthsnap_train.sweep.settings import CHANGEABLE, PREFIX, SweepSettings, sweep_settings
 from hydra_plugins.earthsnap_optuna._snapshot import loader, take
 from hydra_plugins.earthsnap_optuna._typed import Typed, read
@@ -40,6 +41,7 @@ def begin(arguments: Sequence[str], config: DictConfig, context: HydraContext, t
     check_objectives(settings.directions)
     said = [*(f"{key}={value}" for key, value in settings.params.items()), *arguments]
     typed = read(said, context.config_loader, as_list=settings.sampler == "grid")
+    refuse_secrets(typed.axes)
     if settings.sampler == "grid":
         values = combinations(typed.axes)
         declared: Mapping[str, Any] = {}
