@@ -154,6 +154,19 @@ def test_a_link_that_is_refused_holds_up_none_behind_it(told: TrackedFamily, fol
 
 
 @pytest.mark.slow
+def test_no_copy_of_what_went_up_is_left_outside_the_runs_folder(
+    told: TrackedFamily, folder: Path, tmp_path: Path, arrived: Arrived
+) -> None:
+    write(told, folder)
+
+    assert not upload(folder, most_s=LONG_S).missing
+
+    left = {path for path in (tmp_path / ".cache").rglob("*") if path.is_file() and path.suffix != ".log"}
+    assert left == set()
+    assert not (folder / "wandb" / "cache").exists()
+
+
+@pytest.mark.slow
 def test_the_key_is_in_no_log(told: TrackedFamily, folder: Path, arrived: Arrived) -> None:
     write(told, folder, mode="auto")
 
