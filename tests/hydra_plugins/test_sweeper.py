@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from earthsnap_train.errors import ConfigError
+from earthsnap_train.sweep.record import held
 from tests.conftest import REPOSITORY, environment
 
 TOY = Path(__file__).with_name("toy.py")
@@ -155,6 +157,31 @@ def test_a_file_may_say_what_is_varied(toy: Toy, conf: Path) -> None:
     assert rates(toy.ran) == [0.1, 0.2]
 
 
+def test_a_condition_on_what_is_not_there_never_holds(toy: Toy, conf: Path) -> None:
+    when = "{augmentation.colour_jitter.hue: [0.1]}"
+    (conf / "tuning" / "mine.yaml").write_text(f"defaults: [base]\nspace: {{weight_decay: {{when: {when}}}}}\n")
+
+    said = toy.run(
+        "name=toy", "tuning=mine", "training.augmentation.colour_jitter=null", "hydra.sweeper.sampler=random",
+        "hydra.sweeper.num_trials=2", conf=conf,
+    )  # fmt: skip
+
+    assert said.returncode == 0, said.stderr
+    assert [set(job["values"]) for job in toy.record()["jobs"]] == [{"training.lr"}] * 2
+
+
+def test_a_webhooks_address_is_in_no_line_and_no_page(toy: Toy) -> None:
+    address = "deployment.messages.webhook=https://127.0.0.1/SECRET"
+
+    varied = toy.run("name=toy", f"{address},https://127.0.0.1/SECRET2")
+    same = toy.run("name=toy", address, "training.lr=0.1")
+
+    assert varied.returncode != 0
+    assert "a sweep shows what it varies, and this is secret" in varied.stderr
+    assert same.returncode == 0, same.stderr
+    assert "SECRET" not in same.stdout + same.stderr + (toy.sweeps[0] / "sweep.html").read_text()
+
+
 # ---- what stays as it was
 
 
@@ -271,3 +298,28 @@ def test_a_sweep_that_is_running_is_not_started_twice(toy: Toy) -> None:
     assert running.wait() == 0
     assert "this sweep is running already" in said.stderr
     assert len(toy.ran) == 2
+
+
+def test_a_sweep_is_nobody_elses_from_before_its_record_is_read(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.run("name=toy", "training.lr=0.1")
+    slow = tmp_path / "modules" / "slow"
+    slow.mkdir(parents=True)
+    (slow / "__init__.py").write_text(
+        "import time\nfrom pathlib import Path\nhere = Path(__file__).parent\n(here / 'reached').touch()\n"
+        "while not (here / 'go').exists():\n    time.sleep(0.02)\n"
+    )
+    record = toy.record()
+    record["sources"].insert(1, {"provider": "slow", "place": "pkg://slow"})  # is looked into before any job begins
+    (toy.sweeps[0] / "sweep.json").write_text(json.dumps(record))
+    monkeypatch.setenv("PYTHONPATH", str(slow.parent))
+    resumed = toy.start(toy.resume())
+    until((slow / "reached").exists)
+
+    with pytest.raises(ConfigError, match="this sweep is running already"), held(toy.sweeps[0]):
+        pass
+
+    (slow / "go").touch()
+    said, _ = resumed.communicate(timeout=PATIENCE_S)
+    assert resumed.returncode == 0, said

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from earthsnap_train.pipeline.forget import Traces, find_traces, forget
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.release.load import verify
 from earthsnap_train.release.registry import Registry
-from tests.conftest import FinishedRun
+from tests.conftest import FinishedRun, Said
 
 
 @pytest.fixture
@@ -84,6 +85,45 @@ def test_what_was_made_of_it_is_gone_and_splits_stay(place: Path) -> None:
     assert image_id not in FamilyPredictions.read(said).image_id
     assert len(FamilyPredictions.read(said)) == was_judged - 1
     assert store.forgotten.read_text().split() == [image_id]
+
+
+@pytest.mark.slow
+def test_what_trackers_wrote_of_it_is_gone(place: Path) -> None:
+    image_id = _golden(place)
+    (run,) = (place / "outputs").glob("*/*/summary.json")
+    before = {path.name for path in run.parent.iterdir()}
+
+    forget(_traces(place, image_id), Store(place / "store"))
+
+    after = {path.name for path in run.parent.iterdir()}
+    assert before - after >= {"wandb", "tensorboard"}
+    assert {"csv", "summary.json", "config.json"} <= after
+    for path in (path for path in run.parent.rglob("*") if path.is_file()):
+        assert image_id.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.slow
+def test_a_run_that_only_listed_it_is_found_by_its_dataset(place: Path) -> None:
+    (summary,) = (place / "outputs").glob("*/*/summary.json")
+    said = json.loads(summary.read_text())
+    summary.write_text(json.dumps(said | {"release": {"name": "plants-debug-99"}}))
+
+    traces = _traces(place, _image(place, "train"))
+
+    assert traces.tracked == (summary.parent / "wandb", summary.parent / "tensorboard")
+
+
+@pytest.mark.slow
+def test_what_w_and_b_may_have_of_it_is_left_to_a_person(place: Path, earthsnap: Callable[..., Said]) -> None:
+    (summary,) = (place / "outputs").glob("*/*/summary.json")
+    paths = [f"paths.{name}={place / name}" for name in ("store", "outputs", "registry", "groupings")]
+
+    said = earthsnap("forget", f"image={_image(place, 'train')}", "name=plants-debug", "dry_run=true", *paths)
+
+    assert said.code == 0, said
+    assert "pages and 2 folders of trackers would be removed" in said.out
+    assert f"if group plants-debug/{summary.parent.name} of project earthsnap was uploaded to W&B, remove" in said.out
+    assert (summary.parent / "wandb").is_dir()
 
 
 @pytest.mark.slow

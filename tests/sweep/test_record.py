@@ -24,6 +24,12 @@ def test_sweeps_that_start_in_one_moment_have_folders_of_their_own(tmp_path: Pat
     assert len(folders) == 16
 
 
+def test_nobody_else_may_look_into_a_sweeps_folder(tmp_path: Path) -> None:
+    folder = new_sweep_folder(tmp_path / "sweeps" / "now")
+
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_folder_without_a_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="there is no sweep in"):
         read_record(tmp_path)

@@ -136,6 +136,37 @@ def test_links_that_did_not_go_up_are_counted_and_wait(told: TrackedFamily, fold
 
 
 @pytest.mark.slow
+def test_a_link_that_is_refused_holds_up_none_behind_it(told: TrackedFamily, folder: Path, arrived: Arrived) -> None:
+    write(told, folder)
+    links = Links.read(folder)
+    assert links is not None
+    first, second = links.waiting
+    lost = first.model_copy(update={"asset": "plants-dataset:nowhere"})
+    links.model_copy(update={"waiting": (lost, second)}).write(folder)
+
+    uploaded = upload(folder, most_s=LONG_S)
+
+    assert uploaded.missing.startswith("1 of 2 links between runs and artifacts are missing")
+    assert arrived.uses == [(second.run_id, second.asset)]
+    after = Links.read(folder)
+    assert after is not None
+    assert after.waiting == (lost,)
+
+
+@pytest.mark.slow
+def test_no_copy_of_what_went_up_is_left_outside_the_runs_folder(
+    told: TrackedFamily, folder: Path, tmp_path: Path, arrived: Arrived
+) -> None:
+    write(told, folder)
+
+    assert not upload(folder, most_s=LONG_S).missing
+
+    left = {path for path in (tmp_path / ".cache").rglob("*") if path.is_file() and path.suffix != ".log"}
+    assert left == set()
+    assert not (folder / "wandb" / "cache").exists()
+
+
+@pytest.mark.slow
 def test_the_key_is_in_no_log(told: TrackedFamily, folder: Path, arrived: Arrived) -> None:
     write(told, folder, mode="auto")
 

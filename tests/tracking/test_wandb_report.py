@@ -61,6 +61,27 @@ def test_a_report_is_made_once_and_then_replaced(
 
 
 @pytest.mark.slow
+def test_runs_that_are_up_there_without_a_report_get_one_too(
+    told: TrackedFamily, tmp_path: Path, arrived: Arrived, earthsnap: Callable[..., Said]
+) -> None:
+    run = tmp_path / "outputs" / "plants" / "a"
+    run.mkdir(parents=True)
+    write(told, run)
+    earthsnap("sync")
+
+    said = earthsnap("sync", "report=true")
+
+    links = Links.read(run)
+    assert links is not None
+    assert links.report is not None, said
+    assert said.out.splitlines() == [
+        "outputs/plants/a  everything was there",
+        f"outputs/plants/a  report {links.report.url}",
+    ]
+    assert earthsnap("sync", "report=true").out == "nothing waits to be uploaded\n"
+
+
+@pytest.mark.slow
 def test_what_was_searched_is_shown_only_where_something_was(folder: Path, arrived: Arrived) -> None:
     from earthsnap_train.tracking.wandb_report import build_report
 

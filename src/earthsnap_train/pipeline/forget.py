@@ -8,7 +8,7 @@ they are named, so that a person decides about them, and lose their copies of th
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,13 +30,18 @@ from earthsnap_train.errors import NotFoundError
 from earthsnap_train.pipeline.resolve import key_of
 from earthsnap_train.pipeline.store import Artifact, Store, write_atomically
 from earthsnap_train.release.registry import Registry, Release
+from earthsnap_train.tracking.links import Links
 
 PAGES = ("report.html", "qa.html", "comparison.html", "comparison.json")
+TRACKED = ("wandb", "tensorboard")  # with pictures, pages and manifests; tables under csv/ name no photograph
 
 
 @dataclass(frozen=True, kw_only=True)
 class Traces:
-    """Where a photograph is. ``uris``: as sources name it. ``taught``, ``judged``: releases that learnt from it, or not."""
+    """Where a photograph is. ``uris``: as sources name it. ``taught``, ``judged``: releases that learnt from it, or not.
+
+    ``reports``, ``tracked``: pages and folders of runs that may show it. ``uploads``: what W&B may have of it, in words.
+    """
 
     image_id: str
     uris: tuple[str, ...]
@@ -44,6 +49,8 @@ class Traces:
     taught: tuple[Release, ...]
     judged: tuple[Release, ...]
     reports: tuple[Path, ...]
+    tracked: tuple[Path, ...]
+    uploads: tuple[str, ...]
 
 
 def find_traces(image: str, store: Store, registry: Registry, outputs: Path) -> Traces:
@@ -66,13 +73,17 @@ def find_traces(image: str, store: Store, registry: Registry, outputs: Path) -> 
             (taught if splits[image_id] in learnt else judged).append(release)
     if not image_ids and not taught and not judged:
         raise NotFoundError("no manifest and no release knows this photograph", where=f"image={image}")
+    artifacts = tuple(_touched(image_id, store))
+    runs = list(_runs(artifacts, {one.name for one in (*taught, *judged)}, store, outputs))
     return Traces(
         image_id=image_id,
         uris=tuple(sorted({row.uri for row in rows if row.image_id == image_id})),
-        artifacts=tuple(_touched(image_id, store)),
+        artifacts=artifacts,
         taught=tuple(taught),
         judged=tuple(judged),
-        reports=tuple(_reports({one.name for one in (*taught, *judged)}, outputs)),
+        reports=tuple(page for run in runs for name in PAGES if (page := run / name).exists()),
+        tracked=tuple(folder for run in runs for name in TRACKED if (folder := run / name).is_dir()),
+        uploads=tuple(_upload(run) for run in runs if (run / "wandb").is_dir()),
     )
 
 
@@ -81,6 +92,11 @@ def forget(traces: Traces, store: Store) -> None:
     known = store.forgotten.read_text().split() if store.forgotten.exists() else []
     store.root.mkdir(parents=True, exist_ok=True)
     write_atomically(store.forgotten, "".join(f"{one}\n" for one in sorted({*known, traces.image_id})).encode())
+    # Before the artifacts, by which a run is found again after an interruption.
+    for report in traces.reports:
+        report.unlink(missing_ok=True)
+    for folder in traces.tracked:
+        shutil.rmtree(folder)
     for artifact in traces.artifacts:
         if artifact.kind == "ingest":
             _keep_base(artifact, traces.image_id, store)
@@ -88,8 +104,6 @@ def forget(traces: Traces, store: Store) -> None:
     shutil.rmtree(store.root / "scratch", ignore_errors=True)
     for release in (*traces.taught, *traces.judged):
         _strip_release(release, traces.image_id)
-    for report in traces.reports:
-        report.unlink(missing_ok=True)
 
 
 def _touched(image_id: str, store: Store) -> Iterator[Artifact]:
@@ -179,8 +193,16 @@ def _strip_predictions(path: Path, image_id: str) -> None:
         incoming.replace(path)
 
 
-def _reports(releases: set[str], outputs: Path) -> Iterator[Path]:
-    """Pages of runs that ended in one of these releases."""
-    for summary in outputs.glob("*/*/summary.json"):
-        if json.loads(summary.read_text()).get("release", {}).get("name") in releases:
-            yield from (page for page in map(summary.with_name, PAGES) if page.exists())
+def _runs(artifacts: Iterable[Artifact], releases: set[str], store: Store, outputs: Path) -> Iterator[Path]:
+    """Folders of runs that ended in one of these releases, or listed the photograph in their manifest."""
+    manifests = [store.path(one.key) / HEADER_FILE for one in artifacts if one.kind == "ingest"]
+    versions = {read_header(header).dataset_version for header in manifests}
+    for summary in sorted(outputs.glob("*/*/summary.json")):
+        said = json.loads(summary.read_text())
+        if said.get("release", {}).get("name") in releases or said.get("lineage", {}).get("dataset") in versions:
+            yield summary.parent
+
+
+def _upload(run: Path) -> str:
+    links = Links.read(run)
+    return f"group {links.group} of project {links.project}" if links is not None else f"the runs of {run}"

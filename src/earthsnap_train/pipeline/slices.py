@@ -4,7 +4,7 @@ from pydantic import JsonValue
 
 from earthsnap_train.data.source import FLORA_COLUMNS
 from earthsnap_train.spec.backbone import Backbone
-from earthsnap_train.spec.dataset import SyntheticFlora, TableSource
+from earthsnap_train.spec.dataset import Source, SyntheticFlora, TableSource
 from earthsnap_train.spec.run import RunSpec
 
 Json = dict[str, JsonValue]
@@ -18,8 +18,7 @@ def of_ingest(spec: RunSpec) -> Json:
         flora = TableSource(kind="table", root="", table="", columns=FLORA_COLUMNS, ranks=["order", "family", "genus"])
         described = flora.model_dump(mode="json")
     else:
-        # Where things lie is no part of what they are.
-        described = {k: ("" if k in PLACES else v) for k, v in source.model_dump(mode="json").items()}
+        described = without_places(source)
     return {
         "source": described,
         "qa": dataset.qa.model_dump(mode="json"),
@@ -30,6 +29,11 @@ def of_ingest(spec: RunSpec) -> Json:
         "keep_originals": dataset.keep_originals,
         "taxonomy": spec.taxonomy.model_dump(mode="json"),
     }
+
+
+def without_places(source: Source) -> Json:
+    """Where things lie is no part of what they are."""
+    return {k: ("" if k in PLACES else v) for k, v in source.model_dump(mode="json").items()}
 
 
 def of_network(backbone: Backbone, *, exported: bool = False) -> Json:

@@ -8,6 +8,7 @@ from earthsnap_train.evaluation.predictions import FamilyPredictions
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.pipeline.run import Finished
 from earthsnap_train.pipeline.store import Store
+from earthsnap_train.pipeline.told_config import told_config
 from earthsnap_train.pipeline.told_machine import Machine
 from earthsnap_train.pipeline.told_tables import (
     confusion_table,
@@ -25,15 +26,6 @@ from earthsnap_train.tracking.port import Asset, Confusion, Rows, TrackedFamily,
 
 PREPARING = ("draw", "ingest", "select", "records", "trunk", "embed")
 JUDGING = ("export", "evaluate", "evaluate_family", "bundle", "report")
-NO_RESULT = {
-    "paths",
-    "job",
-    "json_output",
-    "traceback",
-    "deployment",
-    "serving",
-    "tracking",
-}  # no column of a comparison
 MOST_MANIFEST_BYTES = 50_000_000
 DESCRIBING = ("release.json", "family.json", "taxonomy.parquet", "MODEL_CARD.md", "report/report.html")
 NETWORKS = ("nodes/*.onnx", "trunks/*.onnx")
@@ -47,7 +39,7 @@ def told(spec: RunSpec, finished: Finished, store: Store, *, sweep: str | None) 
         family=spec.name,
         run=finished.folder.name,
         sweep=sweep,
-        config=spec.model_dump(mode="json", by_alias=True, exclude=NO_RESULT),
+        config=told_config(spec),
         runs=list(_Telling(spec, finished, store).jobs()),
     )
 

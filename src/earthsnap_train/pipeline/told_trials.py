@@ -14,7 +14,8 @@ def tuned(name: str, artifact: Path, *, seconds: float, machine: Rows, uses: Seq
     """``artifact``: of a stage ``tune/<node>``, with its trials in ``notes/trials.json``."""
     trials: list[Trial] = json.loads((artifact / "notes" / "trials.json").read_bytes())
     node = name.removeprefix("tune/")
-    values = [trial["value"] for trial in trials if trial["value"] is not None]
+    # One that was ended early stands, in a search that several share, for the first of them alone.
+    values = [trial["value"] for trial in trials if trial["state"] == "complete"]
     return TrackedRun(
         name=name,
         job_type=f"tune-{node.split('/')[0]}",
@@ -22,7 +23,7 @@ def tuned(name: str, artifact: Path, *, seconds: float, machine: Rows, uses: Seq
         machine=machine,
         summary={
             "num_trials": len(trials),
-            "num_pruned": sum(str(trial["state"]).lower() == "pruned" for trial in trials),
+            "num_pruned": sum(trial["state"] == "pruned" for trial in trials),
             "seconds": seconds,
             **({"least_value": min(values), "greatest_value": max(values)} if values else {}),
         },
@@ -45,7 +46,7 @@ def _trial_table(trials: Sequence[Trial]) -> Table:
         columns=("number", "state", "value", "epochs", "seconds", *params),
         rows=[
             (
-                trial["number"], str(trial["state"]), trial["value"], trial["epochs"], trial["seconds"],
+                trial["number"], trial["state"], trial["value"], trial["epochs"], trial["seconds"],
                 *(_cell(trial["params"].get(name)) for name in params),
             )
             for trial in trials
@@ -54,27 +55,13 @@ def _trial_table(trials: Sequence[Trial]) -> Table:
 
 
 def _curve_table(trials: Sequence[Trial]) -> Table:
-    rows = [
-        (trial["number"], epoch, name, value)
-        for trial in trials
-        for at, point in enumerate(trial["curve"] or (), start=1)
-        for epoch, name, value in _points(at, point)
-    ]
-    return Table(name="trial_curves", columns=("number", "epoch", "name", "value"), rows=rows)
-
-
-def _points(at: int, point: Any) -> list[tuple[Cell, str, Cell]]:
-    """A point of a curve is a value, an epoch with its value, or whatever was measured by name."""
-    match point:
-        case {**measured}:
-            epoch = _cell(measured.get("epoch", measured.get("step", at)))
-            return [
-                (epoch, str(name), _cell(value)) for name, value in measured.items() if name not in ("epoch", "step")
-            ]
-        case [epoch, value]:
-            return [(_cell(epoch), "value", _cell(value))]
-        case value:
-            return [(at, "value", _cell(value))]
+    """What each network of each trial showed on val. ``member``: the network; a search may be shared by several."""
+    columns = ("member", "epoch", "val_loss", "val_top1")
+    return Table(
+        name="trial_curves",
+        columns=("number", *columns),
+        rows=[(trial["number"], *(point[name] for name in columns)) for trial in trials for point in trial["curve"]],
+    )
 
 
 def _is_number(value: object) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from earthsnap_train.errors import ConfigError, did_you_mean
@@ -103,15 +103,27 @@ def _way(error: ErrorDetails, root: type[BaseModel]) -> Iterator[tuple[str, Any]
 @cache
 def known_keys(root: type[BaseModel] = RunSpec) -> tuple[str, ...]:
     """Every dotted key of a declaration, of all kinds of every choice."""
-    return tuple(dict.fromkeys(_keys(root, "")))
+    return tuple(dict.fromkeys(key for key, _ in _keys(root, "")))
 
 
-def _keys(model: Any, prefix: str) -> Iterator[str]:
+@cache
+def secret_keys(root: type[BaseModel] = RunSpec) -> frozenset[str]:
+    """Dotted keys whose values nothing shows."""
+    return frozenset(key for key, annotation in _keys(root, "") if _is_secret(annotation))
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(map(_is_secret, get_args(annotation)))
+
+
+def _keys(model: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """(dotted key, the annotation there)."""
     for name, annotation in _fields(model).items():
-        yield prefix + name
+        yield prefix + name, annotation
         plain = _plain(annotation)
         if get_origin(plain) is dict and get_origin(get_args(plain)[0]) is Literal:
-            yield from (f"{prefix}{name}.{one}" for one in get_args(get_args(plain)[0]))
+            names, value = get_args(plain)
+            yield from ((f"{prefix}{name}.{one}", value) for one in get_args(names))
         for member in _members(annotation):
             yield from _keys(member, f"{prefix}{name}.")
 

@@ -3,11 +3,12 @@
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from graphlib import CycleError
 
 from pydantic import BaseModel, ConfigDict
 
 from earthsnap_train.errors import ConfigError
-from earthsnap_train.spec.tuning import Choice, Dimension, FloatRange, IntRange, Space
+from earthsnap_train.spec.tuning import Choice, Dimension, FloatRange, IntRange, Space, in_order
 from earthsnap_train.spec.validate import known_keys, no_such_key
 
 PLAIN = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)  # what an override may hold without quotes
@@ -80,17 +81,15 @@ def combinations(axes: Sequence[Axis]) -> list[Values]:
 
 def declared_axes(space: Space) -> list[Axis]:
     """``tuning.space`` as axes, those that others depend on first. Raises ConfigError for a key that training lacks."""
-    axes: list[Axis] = []
-    waiting = dict(space)
-    while waiting:
-        ready = [name for name, dimension in waiting.items() if not set(dimension.when) & set(waiting)]
-        if not ready:
-            raise ConfigError(
-                "these depend on each other in a circle", where="tuning.space", allowed=", ".join(waiting),
-                remedy="take one of the conditions under when away",
-            )  # fmt: skip
-        axes += [_declared(name, waiting.pop(name)) for name in ready]
-    return axes
+    try:
+        keys = in_order(space)
+    except CycleError as error:
+        raise ConfigError(
+            f"these depend on each other in a circle: {' -> '.join(error.args[1])}",
+            where="tuning.space",
+            remedy="take one of the conditions under when away",
+        ) from None
+    return [_declared(key, space[key]) for key in keys if key in space]
 
 
 def _declared(name: str, dimension: Dimension) -> Axis:

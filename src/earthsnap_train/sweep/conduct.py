@@ -9,7 +9,7 @@ from earthsnap_train.pipeline.store import write_atomically
 from earthsnap_train.sweep.axes import overrides, word
 from earthsnap_train.sweep.follow import Followed, Perform, follow
 from earthsnap_train.sweep.page import render
-from earthsnap_train.sweep.record import Job, SweepRecord, held
+from earthsnap_train.sweep.record import Job, SweepRecord
 from earthsnap_train.sweep.settings import PREFIX
 from earthsnap_train.sweep.table import closing
 from earthsnap_train.verbs.terminal import console
@@ -19,7 +19,7 @@ PAGE = "sweep.html"
 
 
 def conduct(record: SweepRecord, folder: Path, perform: Perform, *, is_json: bool) -> Followed:
-    """``is_json``: what jobs print is for programs, so that what is said here goes to stderr."""
+    """``folder``: ``held`` by the caller. ``is_json``: what jobs print is for programs, so this goes to stderr."""
     out = console(stderr=is_json)
 
     def begin(job: Job, num_jobs: int) -> None:
@@ -30,7 +30,7 @@ def conduct(record: SweepRecord, folder: Path, perform: Perform, *, is_json: boo
         record.write(folder)
         write_atomically(folder / PAGE, render(record).encode())
 
-    with held(folder), _named(folder):
+    with _named(folder):
         out.print(f"sweep    {folder}", markup=False, soft_wrap=True)
         try:
             followed = follow(record, perform, keep, begin)

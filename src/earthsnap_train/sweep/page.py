@@ -9,6 +9,7 @@ from earthsnap_train.sweep.axes import overrides
 from earthsnap_train.sweep.objectives import best_of
 from earthsnap_train.sweep.parallel import parallel
 from earthsnap_train.sweep.record import SweepRecord, done_figures
+from earthsnap_train.sweep.secret import masked
 from earthsnap_train.sweep.table import short_names, shown, state_of
 
 SAMPLERS = {
@@ -34,7 +35,7 @@ def render(record: SweepRecord) -> str:
         num_done=sum(job.state == "done" for job in record.jobs),
         seconds=sum(job.seconds or 0 for job in record.jobs),
         sampler=SAMPLERS[record.settings.sampler],
-        same=[one for one in record.overrides if not one.startswith(("json=", "traceback="))],
+        same=[masked(one) for one in record.overrides if not one.startswith(("json=", "traceback="))],
         varied=lambda job: " ".join(overrides(record.axes, job.values)),
         shown=shown,
         state_of=state_of,

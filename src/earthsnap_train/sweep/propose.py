@@ -1,4 +1,4 @@
-"""The values of the next job. The only file that imports optuna.
+"""The values of the next job of a sweep, from optuna's samplers; the trials inside a run are ``training/study.py``.
 
 A proposal is a function of what came before and of the number it is for: the sampler is made anew each time, from a seed
 and that number, and is told of all earlier jobs. So a sweep that was killed goes on as if it had not been.

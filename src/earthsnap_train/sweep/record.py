@@ -100,7 +100,9 @@ def new_sweep_folder(wanted: Path) -> Path:
     for attempt in range(MOST_IN_A_SECOND):
         folder = wanted if attempt == 0 else wanted.with_name(f"{wanted.name}_{attempt + 1}")
         try:
-            folder.mkdir()
+            # Its owner's alone: to go on, the record needs every override as it was typed, a webhook's address too, and
+            # the copies of YAML files may hold one.
+            folder.mkdir(mode=0o700)
         except FileExistsError:
             continue
         return folder

@@ -1,6 +1,7 @@
 """Takes what W&B wrote offline into a run's folder up to its service, and never waits for one that has fallen silent."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -62,11 +63,15 @@ def _waiting(folder: Path) -> list[Path]:
 
 def _sync(folder: Path, runs: list[Path], url: str, until: float) -> str:
     """W&B's own command, from the run's folder: the names of staged files are relative to it. Returns why it ended."""
+    place = folder.resolve() / "wandb"
+    # Else W&B keeps copies of what goes up (pages, manifests) in the user's cache, where nothing that is forgotten is found.
+    cache = place / "cache"
     environment = {name: value for name, value in os.environ.items() if name not in QUIET}
+    environment |= {"WANDB_DATA_DIR": str(place), "WANDB_CACHE_DIR": str(cache)}
     with _log(folder).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "wandb", "sync", *map(str, runs)],
-            cwd=folder, env={**environment, "WANDB_DATA_DIR": str(folder.resolve() / "wandb")},
+            cwd=folder, env=environment,
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
@@ -78,6 +83,7 @@ def _sync(folder: Path, runs: list[Path], url: str, until: float) -> str:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            shutil.rmtree(cache, ignore_errors=True)
     return why or f"wandb sync ended with {process.returncode}: see {_log(folder)}"
 
 

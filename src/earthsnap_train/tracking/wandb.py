@@ -166,7 +166,10 @@ def own_entity() -> str:
 
 
 def replay(folder: Path) -> None:
-    """Tells W&B of the links that wait in a run folder whose runs are there already; each is told once."""
+    """Tells W&B of the links that wait in a run folder whose runs are there already; each is told once.
+
+    What W&B refuses goes on waiting and holds nothing up; the first refusal is raised at the end.
+    """
     import wandb
 
     links = Links.read(folder)
@@ -174,12 +177,23 @@ def replay(folder: Path) -> None:
     api: Api = wandb.Api(timeout=API_TIMEOUT_S)
     place = f"{links.entity or api.default_entity}/{links.project}"
     done: list[Link] = []
+    refused: list[Exception] = []
     for link in links.waiting:
-        artifact = api.artifact(f"{place}/{link.asset}")
-        if link.kind == "use":
-            api.run(f"{place}/{link.run_id}").use_artifact(artifact)
-        else:
-            assert link.target is not None
-            artifact.link(link.target, aliases=[link.asset.partition(":")[2]])
+        try:
+            _tell_link(api, place, link)
+        except Exception as error:  # W&B has no one class for what it refuses
+            refused.append(error)
+            continue
         done.append(link)
         links.without(done).write(folder)
+    if refused:
+        raise refused[0]
+
+
+def _tell_link(api: "Api", place: str, link: Link) -> None:
+    artifact = api.artifact(f"{place}/{link.asset}")
+    if link.kind == "use":
+        api.run(f"{place}/{link.run_id}").use_artifact(artifact)
+    else:
+        assert link.target is not None
+        artifact.link(link.target, aliases=[link.asset.partition(":")[2]])

@@ -19,7 +19,8 @@ def run(spec: RunSpec) -> tuple[int, None]:
         forget(traces, store)
     console = console_for_people()
     removed = "would be removed" if job.dry_run else "removed"
-    made = f"{len(traces.artifacts)} artifacts and {len(traces.reports)} pages"
+    num_folders = len(traces.tracked)
+    made = f"{len(traces.artifacts)} artifacts, {len(traces.reports)} pages and {num_folders} folders of trackers"
     console.print(f"photograph {traces.image_id}", markup=False)
     console.print(f"  {made} {removed}; the next run makes them anew without it", markup=False)
     for release in traces.taught:
@@ -27,6 +28,9 @@ def run(spec: RunSpec) -> tuple[int, None]:
         console.print(f"  {release.name} was taught with it ({release.state}); {advice}", markup=False)
     for release in traces.judged:
         console.print(f"  {release.name} was judged on it, not taught", markup=False)
+    for upload in traces.uploads:
+        what = f"if {upload} was uploaded to W&B, remove its runs and what they logged there"
+        console.print(f"  {what}: nothing up there is changed from here", markup=False, soft_wrap=True)
     for uri in traces.uris:
         console.print(f"  your own file {uri} is left to you; it will not be read into a manifest again", markup=False)
     return 0, None

@@ -18,7 +18,9 @@ def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, Sync)
     console = console_for_people()
-    folders = [_named(Path(job.run))] if job.run is not None else _waiting(Path(spec.paths.outputs))
+    folders = (
+        [_named(Path(job.run))] if job.run is not None else _waiting(Path(spec.paths.outputs), with_report=job.report)
+    )
     if not folders:
         console.print("nothing waits to be uploaded")
         return 0, None
@@ -56,7 +58,12 @@ def _named(folder: Path) -> Path:
     return folder
 
 
-def _waiting(outputs: Path) -> list[Path]:
-    """Oldest first."""
+def _waiting(outputs: Path, *, with_report: bool) -> list[Path]:
+    """Oldest first. ``with_report``: also those that are up there and have no report yet."""
     folders = sorted(path.parents[1] for path in outputs.glob("**/wandb/links.json"))
-    return [folder for folder in folders if waits(folder)]
+    return [folder for folder in folders if waits(folder) or (with_report and not _has_report(folder))]
+
+
+def _has_report(folder: Path) -> bool:
+    links = Links.read(folder)
+    return links is not None and links.report is not None

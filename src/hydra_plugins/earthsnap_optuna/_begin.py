@@ -19,7 +19,8 @@ from earthsnap_train.sweep.conduct import conduct
 from earthsnap_train.sweep.ended import Ended
 from earthsnap_train.sweep.objectives import check_objectives
 from earthsnap_train.sweep.propose import propose
-from earthsnap_train.sweep.record import Job, SweepRecord, new_sweep_folder, read_record
+from earthsnap_train.sweep.record import Job, SweepRecord, held, new_sweep_folder, read_record
+from earthsnap_train.sweep.secret import refuse_secrets
 from earthsnap_train.sweep.settings import CHANGEABLE, PREFIX, SweepSettings, sweep_settings
 from hydra_plugins.earthsnap_optuna._snapshot import loader, take
 from hydra_plugins.earthsnap_optuna._typed import Typed, read
@@ -40,6 +41,7 @@ def begin(arguments: Sequence[str], config: DictConfig, context: HydraContext, t
     check_objectives(settings.directions)
     said = [*(f"{key}={value}" for key, value in settings.params.items()), *arguments]
     typed = read(said, context.config_loader, as_list=settings.sampler == "grid")
+    refuse_secrets(typed.axes)
     if settings.sampler == "grid":
         values = combinations(typed.axes)
         declared: Mapping[str, Any] = {}
@@ -69,14 +71,15 @@ def begin(arguments: Sequence[str], config: DictConfig, context: HydraContext, t
         if settings.sampler == "grid"
         else (),
     )
-    record.write(folder)
-    _conduct(record, folder, door)
+    with held(folder):
+        record.write(folder)
+        _conduct(record, folder, door)
 
 
 def _resume(arguments: Sequence[str], settings: SweepSettings, door: "Door") -> None:
     assert settings.resume is not None
     folder = Path(settings.resume)
-    record = read_record(folder)
+    read_record(folder)  # a folder without a sweep is refused before a lock lies in it
     said = [one.partition("=")[0].lstrip("+~") for one in arguments]
     known = {*(f"{PREFIX}{name}" for name in (*CHANGEABLE, "resume")), "hydra/sweeper", "hydra.mode"}  # -m is a mode
     own = [one.partition("=")[0].lstrip("+~") for one in door.config.hydra.overrides.hydra]
@@ -88,14 +91,17 @@ def _resume(arguments: Sequence[str], settings: SweepSettings, door: "Door") -> 
             remedy=f"leave {key} out, or begin a new sweep",
         )
     changed = {name: getattr(settings, name) for name in CHANGEABLE if f"{PREFIX}{name}" in own}
-    record = record.model_copy(update={"settings": record.settings.model_copy(update=changed)})
-    kept = [one for one in record.overrides if one.partition("=")[0] not in said]
-    record = record.model_copy(update={"overrides": (*kept, *arguments)})
-    _conduct(record, folder, door)
+    with held(folder):
+        # Only now: until then another process may have written what its last job came to.
+        record = read_record(folder)
+        record = record.model_copy(update={"settings": record.settings.model_copy(update=changed)})
+        kept = [one for one in record.overrides if one.partition("=")[0] not in said]
+        record = record.model_copy(update={"overrides": (*kept, *arguments)})
+        _conduct(record, folder, door)
 
 
 def _conduct(record: SweepRecord, folder: Path, door: "Door") -> None:
-    """Every job is composed from the sweep's own copies, also after a restart."""
+    """Every job is composed from the sweep's own copies, also after a restart. The sweep's lock is the caller's."""
     inside = replace(
         door, context=HydraContext(config_loader=loader(record.sources, folder), callbacks=door.context.callbacks)
     )
@@ -147,13 +153,13 @@ def _with_space(typed: Typed, settings: SweepSettings, door: "Door") -> tuple[Ty
 
 
 def _declared(axes: Sequence[Axis], training: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a condition asks for, as the declaration has them."""
+    """The settings that a condition asks for, as the declaration has them; None for what lies below a null."""
     asked = {key for axis in axes for key in axis.dimension.when}
     found: dict[str, Any] = {}
     for key in sorted(asked):
         place: Any = training
         for part in key.split(".")[1:]:
-            place = place[part]
+            place = place.get(part) if isinstance(place, Mapping) else None
         found[key] = place
     return found
 
