@@ -64,9 +64,13 @@ def test_what_was_made_of_it_is_gone_and_splits_stay(place: Path) -> None:
     was_judged = len(FamilyPredictions.read(said))
     for run in (place / "outputs").glob("*/*/summary.json"):
         run.with_name("comparison.html").write_text("with its picture")
+    for copies in ("scratch", "sagemaker"):
+        (store.root / copies).mkdir(exist_ok=True)
+        (store.root / copies / "photograph.jpg").write_text("a copy of it")
     traces = _traces(place, image_id)
     forget(traces, store)
 
+    assert not list(store.root.glob("*/photograph.jpg"))
     assert {"ingest", "select", "records", "embed", "train", "bundle", "report"} <= {a.kind for a in traces.artifacts}
     for artifact in store.all():
         for name in artifact.files:

@@ -101,7 +101,8 @@ def forget(traces: Traces, store: Store) -> None:
         if artifact.kind == "ingest":
             _keep_base(artifact, traces.image_id, store)
         store.remove(artifact.key)
-    shutil.rmtree(store.root / "scratch", ignore_errors=True)
+    for copies in ("scratch", "sagemaker"):  # whatever is made anew from what is left
+        shutil.rmtree(store.root / copies, ignore_errors=True)
     for release in (*traces.taught, *traces.judged):
         _strip_release(release, traces.image_id)
 
