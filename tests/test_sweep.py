@@ -75,7 +75,7 @@ def test_two_jobs_share_what_does_not_differ_and_leave_no_process_behind(tmp_pat
     assert sweep.returncode == 0, err
     assert of_the_first
     assert alive == set(), "the first job's processes ended with it"
-    assert of_session(sweep.pid) == []
+    until(lambda: of_session(sweep.pid) == [])  # Python's own tracker of resources ends a moment after
     first, second = [json.loads((tmp_path / job["folder"] / "summary.json").read_text()) for job in jobs(tmp_path)]
     shared = {name for name, stage in second["stages"].items() if stage["cached"]}
     assert {"draw", "ingest", "trunk"} <= shared
