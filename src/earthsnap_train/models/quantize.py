@@ -72,14 +72,6 @@ class _Reader:
         image = next(self._images, None)
         return None if image is None else {"images": image[None]}
 
-    def __iter__(self) -> "_Reader":
-        return self
-
-    def __next__(self) -> dict[str, NDArray[np.uint8]]:
-        if (found := self.get_next()) is None:
-            raise StopIteration
-        return found
-
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:

@@ -1,10 +1,10 @@
 """What ``conf/evaluation/`` declares: the baseline beside the family, and what a release must reach."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
+from earthsnap_train.spec.dotted import dotted
 from earthsnap_train.spec.model import SpecModel
 
 CHAMPION = "champion."
@@ -24,22 +24,8 @@ class Gate(SpecModel):
 
 
 def _dotted(value: object) -> object:
-    """``{family: {top1: {min: 0.9}}}`` and ``{family.top1: {min: 0.9}}`` say the same; null takes a gate away.
-
-    The nested form is what an override on the command line produces.
-    """
-    return dict(_walk(value, ())) if isinstance(value, Mapping) else value
-
-
-def _walk(value: Mapping[object, object], path: tuple[str, ...]) -> list[tuple[str, object]]:
-    gates: list[tuple[str, object]] = []
-    for key, below in value.items():
-        here = (*path, str(key))
-        if isinstance(below, Mapping) and not set(below) <= set(Gate.model_fields):
-            gates += _walk(below, here)
-        elif below is not None:
-            gates.append((".".join(here), below))
-    return gates
+    """``{family: {top1: {min: 0.9}}}`` and ``{family.top1: {min: 0.9}}`` say the same."""
+    return dotted(value, lambda below: set(below) <= set(Gate.model_fields))
 
 
 class Evaluation(SpecModel):

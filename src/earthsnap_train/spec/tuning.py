@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from earthsnap_train.spec.dotted import dotted
 from earthsnap_train.spec.model import SpecModel
 
 Positive = Annotated[int, Field(ge=1)]
@@ -102,22 +103,10 @@ Dimension = Annotated[FloatRange | IntRange | Choice, Field(discriminator="kind"
 
 
 def _dotted(value: object) -> object:
-    """``{head_first: {lr: {...}}}`` and ``{head_first.lr: {...}}`` say the same; null takes a key away.
-
-    The nested form is what an override on the command line produces.
-    """
-    return dict(_walk(value, ())) if isinstance(value, Mapping) else value
-
-
-def _walk(value: Mapping[object, object], path: tuple[str, ...]) -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
-    for key, below in value.items():
-        here = (*path, str(key))
-        if isinstance(below, Mapping) and below and all(v is None or isinstance(v, Mapping) for v in below.values()):
-            found += _walk(below, here)
-        elif below is not None:
-            found.append((".".join(here), below))
-    return found
+    """``{head_first: {lr: {...}}}`` and ``{head_first.lr: {...}}`` say the same: a dimension holds more than mappings."""
+    return dotted(
+        value, lambda below: not below or not all(v is None or isinstance(v, Mapping) for v in below.values())
+    )
 
 
 Space = Annotated[dict[str, Dimension], BeforeValidator(_dotted)]
