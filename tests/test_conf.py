@@ -32,8 +32,8 @@ GIVEN = {
     ("grouping", "manual"): ["grouping.groups={roses: [rosa-canina]}"],
     ("grouping", "file"): ["grouping.file=groups.yaml"],
     ("launcher", "sagemaker"): [
-        "launcher.region=eu-west-1",
-        "launcher.bucket=photographs",
+        "aws.region=eu-west-1",
+        "aws.bucket=photographs",
         "launcher.image=123456789012.dkr.ecr.eu-west-1.amazonaws.com/earthsnap:1",
         "launcher.role=arn:aws:iam::123456789012:role/earthsnap",
     ],

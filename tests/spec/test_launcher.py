@@ -5,7 +5,7 @@ import pytest
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.spec.launcher import Local, SageMaker
 from tests.conftest import declare
-from tests.launchers.sagemaker.declared import declared
+from tests.launchers.sagemaker.declared import ON_SAGEMAKER, declared
 
 
 def test_a_launcher_is_one_of_two() -> None:
@@ -21,9 +21,9 @@ def test_a_launcher_is_one_of_two() -> None:
         ("launcher.training.max_wait_minutes=5", "launcher.training.max_wait_minutes", "at least max_minutes"),
         ("launcher.security_groups=[sg-1]", "launcher.security_groups", "given together with subnets"),
         ("launcher.subnets=[subnet-1]", "launcher.security_groups", "given together with subnets"),
-        ("++launcher.tags={a%b: c}", "launcher.tags", "names of at most 128"),
+        ("++aws.tags={a%b: c}", "aws.tags", "names of at most 128"),
         ("launcher.role=me", "launcher.role", "arn:aws"),
-        ("launcher.region=Ireland", "launcher.region", ""),
+        ("aws.region=Ireland", "aws.region", ""),
         ("launcher.processing.instance_type=m5.large", "launcher.processing.instance_type", "ml"),
     ],
 )
@@ -39,5 +39,13 @@ def test_what_an_account_decides_has_no_default() -> None:
     with pytest.raises(ConfigError) as caught:
         declare("name=x", "launcher=sagemaker")
 
-    assert caught.value.where == "launcher.bucket"
-    assert "S3 bucket" in caught.value.allowed
+    assert caught.value.where == "launcher.image"
+    assert "container image" in caught.value.allowed
+
+
+def test_what_lies_on_aws_is_told_once_for_all_that_works_there() -> None:
+    with pytest.raises(ConfigError) as caught:
+        declare("name=x", *(typed for typed in ON_SAGEMAKER if not typed.startswith("aws.")))
+
+    assert caught.value.where == "aws.region"
+    assert caught.value.remedy == "add aws.region=..."

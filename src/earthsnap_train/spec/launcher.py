@@ -1,17 +1,15 @@
 """What ``conf/launcher/`` declares: where a plan runs. ``module`` is a module under ``launchers``."""
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from earthsnap_train.spec.aws import BucketName, KmsKey, Prefix, Region, Tags
 from earthsnap_train.spec.model import SpecModel
 
 Positive = Annotated[int, Field(ge=1)]
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$", max_length=2048)]
-KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]+$", max_length=2048)]
 NetworkId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$", max_length=32)]
-TagValue = Annotated[str, Field(pattern=r"^[\w .:/=+@-]*$", max_length=256)]
 
 
 class Local(SpecModel):
@@ -69,15 +67,15 @@ class SageMaker(SpecModel):
 
     module: Literal["launchers.sagemaker"]
     execute: Literal["offline"] | None
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
-    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-    prefix: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*$", max_length=200)]
+    region: Region
+    bucket: BucketName
+    prefix: Prefix
     image: Annotated[str, Field(pattern=r"^[^\s/]+(/[^\s/]+)*$", max_length=255)]
     role: Arn
     kms_key: KmsKey | None
     subnets: Annotated[list[NetworkId], Field(max_length=16)]
     security_groups: Annotated[list[NetworkId], Field(max_length=5)]
-    tags: Annotated[dict[str, TagValue], Field(max_length=50)]
+    tags: Tags
     processing: Machine
     training: TrainingMachine
     kinds: dict[str, dict[str, object]]
@@ -92,13 +90,6 @@ class SageMaker(SpecModel):
     start_minutes: Annotated[float, Field(ge=0)]
     prices: str | None
     max_cost: Annotated[float, Field(gt=0)] | None
-
-    @field_validator("tags")
-    @classmethod
-    def _named(cls, tags: dict[str, str]) -> dict[str, str]:
-        if not all(re.fullmatch(r"[\w .:/=+@-]{1,128}", key) for key in tags):
-            raise ValueError("names of at most 128 letters, digits, spaces and . : / = + @ - _")
-        return tags
 
     @field_validator("security_groups")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from earthsnap_train.spec.architecture import ArchitectureSpec
+from earthsnap_train.spec.aws import Aws
 from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.dataset import Dataset
 from earthsnap_train.spec.deployment import Deployment
@@ -52,6 +53,7 @@ class RunSpec(SpecModel):
     evaluation: Evaluation
     serving: Serving
     deployment: Deployment
+    aws: Aws
     launcher: LauncherSpec
     tracking: Tracking
     job: Job

@@ -9,6 +9,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from earthsnap_train.errors import ConfigError, did_you_mean
+from earthsnap_train.spec.aws import Aws
 from earthsnap_train.spec.run import RunSpec
 
 MOST_NAMED = 17
@@ -32,6 +33,13 @@ def in_our_words(error: ValidationError, root: type[BaseModel] = RunSpec, prefix
     context = first.get("ctx", {})
     came = first.get("input")
     match first["type"]:
+        case "string_type" if came is None and key.rpartition(".")[2] in Aws.model_fields:
+            whole = f"aws.{key.rpartition('.')[2]}"  # which all that works on AWS takes from there
+            return ConfigError(
+                f"no value was given, and {key.partition('.')[0]} needs it{more}",
+                where=whole,
+                remedy=f"add {whole}=...",
+            )
         case "extra_forbidden":
             return no_such_key(key, root, prefix, more)
         case "missing":

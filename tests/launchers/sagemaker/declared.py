@@ -5,8 +5,8 @@ from tests.conftest import declare
 
 ON_SAGEMAKER = (
     "launcher=sagemaker",
-    "launcher.region=eu-west-1",
-    "launcher.bucket=photographs",
+    "aws.region=eu-west-1",
+    "aws.bucket=photographs",
     "launcher.image=123456789012.dkr.ecr.eu-west-1.amazonaws.com/earthsnap:1",
     "launcher.role=arn:aws:iam::123456789012:role/earthsnap",
 )

@@ -22,8 +22,8 @@ GOLDEN = Path(__file__).parent / "golden"
 REFRESH = "python -m tests.launchers.sagemaker.test_definition"
 # Everything that a definition may hold, at once.
 ALL = (
-    *DEMO, "tuning=quick", "training=full", "training.fit_on=full", "launcher.kms_key=alias/photographs",
-    "launcher.subnets=[subnet-1]", "launcher.security_groups=[sg-1]", "launcher.tags.team=botany",
+    *DEMO, "tuning=quick", "training=full", "training.fit_on=full", "aws.kms_key=alias/photographs",
+    "launcher.subnets=[subnet-1]", "launcher.security_groups=[sg-1]", "aws.tags.team=botany",
     "launcher.kinds.embed.volume_gb=70", "launcher.nodes.child.spot=false", "launcher.nodes.parent.max_minutes=60",
 )  # fmt: skip
 
