@@ -45,6 +45,7 @@ GIVEN = {
     ("job", "promote"): ["release=plants-1"],
     ("job", "rollback"): ["release=plants-1"],
     ("job", "stop"): ["endpoint=prod"],
+    ("job", "infra"): ["aws.region=eu-west-1", "aws.bucket=photographs"],
 }
 
 

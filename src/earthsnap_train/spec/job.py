@@ -163,6 +163,14 @@ class Sync(SpecModel):
     minutes: Annotated[float, Field(gt=0)]
 
 
+class Infrastructure(SpecModel):
+    """Templates are written to ``out``; ``diff`` changes nothing there, and ``deploy`` does."""
+
+    verb: Literal["infra"]
+    action: Literal["render", "diff", "deploy"]
+    out: str
+
+
 class User(SpecModel):
     """Who may sign in to the console. Without ``login`` a list."""
 
@@ -195,6 +203,7 @@ Job = Annotated[
     | Watch
     | Console
     | User
-    | Sync,
+    | Sync
+    | Infrastructure,
     Field(discriminator="verb"),
 ]

@@ -11,6 +11,7 @@ from earthsnap_train.spec.dataset import Dataset
 from earthsnap_train.spec.deployment import Deployment
 from earthsnap_train.spec.evaluation import Evaluation
 from earthsnap_train.spec.grouping import GroupingSpec
+from earthsnap_train.spec.infra import Infra
 from earthsnap_train.spec.job import Job
 from earthsnap_train.spec.launcher import LauncherSpec
 from earthsnap_train.spec.model import SpecModel
@@ -54,6 +55,7 @@ class RunSpec(SpecModel):
     serving: Serving
     deployment: Deployment
     aws: Aws
+    infra: Infra
     launcher: LauncherSpec
     tracking: Tracking
     job: Job

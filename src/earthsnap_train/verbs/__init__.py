@@ -31,6 +31,7 @@ MODULES: Mapping[str, str] = {
     "console": "console",
     "user": "user",
     "sync": "sync",
+    "infra": "infra",
 }
 
 

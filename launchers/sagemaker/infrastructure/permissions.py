@@ -1,0 +1,332 @@
+"""Who may do what, on what, and why. Policies are made of this table alone, and tests hold it against recorded calls.
+
+``asked_by`` tells who calls: ``us``, by a client that a test can listen to, or the ``service``, which acts as a role of ours.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from launchers.sagemaker.infrastructure.site import ENDPOINTS, Part, Principal, Site
+
+JOBS = "pipelines-*"  # as the service names the jobs of any pipeline
+_KINDS_OF_JOB = ("processing-job", "training-job", "hyper-parameter-tuning-job")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """``on``: ARNs; ``*`` alone only for what knows no resources. ``when``: the condition of the statement."""
+
+    who: tuple[Principal, ...]
+    may: tuple[str, ...]
+    on: tuple[str, ...]
+    because: str
+    asked_by: Literal["us", "service"] = "us"
+    when: Mapping[str, Any] | None = None
+
+
+def permissions(site: Site) -> tuple[Permission, ...]:
+    return tuple(
+        (
+            *_objects(site), *_images(site), *_logs(site), *_jobs(site), *_pipelines(site), *_registry(site),
+            *(row for part in ENDPOINTS for row in (*_deploying(site, part), *_serving(site, part))),
+            *_starting(site),
+        )
+    )  # fmt: skip
+
+
+def deployer(site: Site, part: Part) -> Principal:
+    """Who moves an endpoint: the rollout itself, or in another account a role of that account which it takes on."""
+    if not site.is_apart(part):
+        return "rollout"
+    return "stage-deploy" if part == "stage" else "prod-deploy"
+
+
+def server(part: Part) -> Principal:
+    return "stage-endpoint" if part == "stage" else "prod-endpoint"
+
+
+# ---- the bucket
+
+
+def _objects(site: Site) -> Iterator[Permission]:
+    ours: tuple[Principal, ...] = ("job", "conductor", "build")
+    deciding: tuple[Principal, ...] = ("conductor", "rollout")
+    yield Permission(
+        who=(*ours, "rollout"), may=("s3:ListBucket",), on=(site.bucket_arn,),
+        because="lists; and without it an object that is not there is answered as one that is forbidden",
+    )  # fmt: skip
+    yield Permission(
+        who=(*ours, "rollout"), may=("s3:GetObject",), on=(site.objects(),),
+        because="reads artifacts, what a job is told, releases",
+    )  # fmt: skip
+    yield Permission(
+        who=ours, may=("s3:PutObject", "s3:AbortMultipartUpload"), on=(site.objects(),),
+        because="writes artifacts, plans, runs",
+    )  # fmt: skip
+    yield Permission(
+        who=("rollout",), may=("s3:PutObject", "s3:AbortMultipartUpload"),
+        on=(site.objects("registry/"), site.objects("releases/")),
+        because="writes the log and the champion, and the models that endpoints load",
+    )  # fmt: skip
+    yield Permission(
+        who=deciding, may=("s3:DeleteObject",), on=(site.objects("registry/"),),
+        because="gives a lock back; the bucket keeps versions",
+    )  # fmt: skip
+    if site.infra.sources:
+        split = [one.partition("/") for one in site.infra.sources]
+        sources = [(f"arn:${{AWS::Partition}}:s3:::{name}", below) for name, _, below in split]
+        yield Permission(
+            who=("job", "conductor"), may=("s3:GetObject",), because="reads photographs",
+            on=tuple(f"{bucket}/{below}/*" if below else f"{bucket}/*" for bucket, below in sources),
+        )  # fmt: skip
+        yield Permission(
+            who=("job", "conductor"), may=("s3:ListBucket",), on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
+            because="lists photographs",
+        )  # fmt: skip
+    if site.key_arn is not None:
+        users: tuple[Principal, ...] = (*ours, "rollout", *map(server, ENDPOINTS), *_apart(site))
+        yield Permission(
+            who=users, may=("kms:Decrypt", "kms:GenerateDataKey"), on=(site.key_arn,), asked_by="service",
+            because="S3 opens and closes objects with the key, for whoever reads and writes them",
+        )  # fmt: skip
+        yield Permission(
+            who=("job", "conductor", *map(server, ENDPOINTS)), may=("kms:CreateGrant", "kms:DescribeKey"),
+            on=(site.key_arn,), asked_by="service", because="disks of jobs and endpoints are encrypted with the key",
+            when={"Bool": {"kms:GrantIsForAWSResource": True}},
+        )  # fmt: skip
+
+
+def _apart(site: Site) -> tuple[Principal, ...]:
+    return tuple(deployer(site, part) for part in ENDPOINTS if site.is_apart(part))
+
+
+# ---- images and logs
+
+
+def _images(site: Site) -> Iterator[Permission]:
+    pulling: tuple[Principal, ...] = ("job", "conductor", "build", "rollout", *map(server, ENDPOINTS))
+    yield Permission(
+        who=pulling, may=("ecr:GetAuthorizationToken",), on=("*",), asked_by="service",
+        because="signs in to the registry of images; knows no resources",
+    )  # fmt: skip
+    yield Permission(
+        who=pulling, may=("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+        on=(site.image_arn,), asked_by="service", because="pulls the image",
+    )  # fmt: skip
+    yield Permission(
+        who=("build",),
+        may=("ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart"),
+        on=(site.image_arn,), asked_by="service", because="pushes the image",
+    )  # fmt: skip
+
+
+def _logs(site: Site) -> Iterator[Permission]:
+    jobs = tuple(site.arn("logs", f"log-group:/aws/sagemaker/{kind}*") for kind in ("ProcessingJobs", "TrainingJobs"))
+    yield Permission(
+        who=("job", "conductor"), may=("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"), on=jobs,
+        asked_by="service", because="what containers print",
+    )  # fmt: skip
+    yield Permission(
+        who=("conductor",), may=("logs:FilterLogEvents", "logs:GetLogEvents"), on=jobs,
+        because="shows the last lines of a job that failed",
+    )  # fmt: skip
+    for who in ("build", "rollout"):
+        yield Permission(
+            who=(who,), may=("logs:CreateLogStream", "logs:PutLogEvents"), asked_by="service",
+            on=(site.arn("logs", f"log-group:/aws/codebuild/{site.name(who)}:*"),), because="what the build prints",
+        )  # fmt: skip
+    yield Permission(
+        who=("job", "conductor", *map(server, ENDPOINTS)), may=("cloudwatch:PutMetricData",), on=("*",), asked_by="service",
+        because="measurements of jobs and endpoints; knows no resources",
+        when={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
+    )  # fmt: skip
+
+
+# ---- pipelines
+
+
+def _jobs(site: Site) -> Iterator[Permission]:
+    jobs = tuple(site.arn("sagemaker", f"{kind}/{JOBS}") for kind in _KINDS_OF_JOB)
+    creating = ("sagemaker:CreateHyperParameterTuningJob", "sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob")
+    stopping = ("sagemaker:StopHyperParameterTuningJob", "sagemaker:StopProcessingJob", "sagemaker:StopTrainingJob")
+    asking = (
+        "sagemaker:DescribeHyperParameterTuningJob", "sagemaker:DescribeProcessingJob", "sagemaker:DescribeTrainingJob",
+    )  # fmt: skip
+    yield Permission(
+        who=("job", "conductor"), may=(*creating, *stopping, *asking, "sagemaker:AddTags"), on=jobs, asked_by="service",
+        because="a pipeline makes, follows and ends its jobs",
+    )  # fmt: skip
+    yield _passing(site, who=("job",), role="job", because="the jobs of pipelines act as this role", asked_by="service")
+    yield Permission(who=("conductor",), may=asking, on=jobs, because="tells why a job failed")
+
+
+def _pipelines(site: Site) -> Iterator[Permission]:
+    """Those of the conductor; a build does what a desk does: upserts them and starts the entry."""
+    every = tuple(site.arn("sagemaker", f"pipeline/{name}") for name in (site.entry, site.every_name))
+    executions = tuple(f"{one}/execution/*" for one in every)
+    both: tuple[Principal, ...] = ("conductor", "build")
+    yield Permission(
+        who=both, may=("sagemaker:CreatePipeline", "sagemaker:DescribePipeline", "sagemaker:UpdatePipeline"), on=every,
+        because="upserts pipelines whose definition changed",
+    )  # fmt: skip
+    yield Permission(who=both, may=("sagemaker:AddTags",), on=every, because="tags what it makes, for bills")
+    yield Permission(who=both, may=("sagemaker:StartPipelineExecution",), on=every, because="starts them")
+    yield Permission(
+        who=both, may=("sagemaker:DescribePipelineExecution",), on=executions, because="sees which of them run"
+    )
+    yield Permission(
+        who=("conductor",), may=("sagemaker:ListPipelineExecutionSteps", "sagemaker:StopPipelineExecution"), on=executions,
+        because="follows and ends them",
+    )  # fmt: skip
+    yield Permission(
+        who=("conductor",), may=("sagemaker:ListPipelineExecutions",), on=every, because="finds what runs already"
+    )
+    yield _passing(site, who=both, role="job", because="pipelines and their jobs act as this role")
+    yield _passing(site, who=both, role="conductor", because="the entry pipeline acts as this role")
+    yield Permission(
+        who=("conductor",), may=("servicequotas:GetServiceQuota", "servicequotas:ListServiceQuotas"), on=("*",),
+        because="keeps below the limits on machines; ListServiceQuotas knows no resources, and GetServiceQuota only codes",
+    )  # fmt: skip
+    if site.infra.wandb_secret is not None:
+        name = site.infra.wandb_secret
+        secret = name if name.startswith("arn:") else site.arn("secretsmanager", f"secret:{name}-??????")
+        yield Permission(
+            who=("conductor",), may=("secretsmanager:GetSecretValue",), on=(secret,), because="tells W&B of the run"
+        )
+
+
+def _registry(site: Site) -> Iterator[Permission]:
+    groups = (site.arn("sagemaker", f"model-package-group/{site.every_name}"),)
+    packages = (site.arn("sagemaker", f"model-package/{site.every_name}"),)
+    yield Permission(
+        who=("conductor",), may=("sagemaker:CreateModelPackageGroup", "sagemaker:DescribeModelPackageGroup"), on=groups,
+        because="a group for releases and one for each node",
+    )  # fmt: skip
+    yield Permission(
+        who=("conductor",), may=("sagemaker:CreateModelPackage",), on=(*groups, *packages),
+        because="registers a release and its nodes",
+    )  # fmt: skip
+    yield Permission(
+        who=("conductor",), may=("sagemaker:AddTags",), on=(*groups, *packages), because="tags what it registers"
+    )
+    yield Permission(
+        who=("conductor", "rollout"), may=("sagemaker:ListModelPackages",), on=(*groups, *packages),
+        because="finds what is registered, and what was decided in Studio",
+    )  # fmt: skip
+    yield Permission(
+        who=("conductor", "rollout"), may=("sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"), on=packages,
+        because="reads the decision on a release, and writes what became of it",
+    )  # fmt: skip
+
+
+# ---- endpoints
+
+
+def _deploying(site: Site, part: Part) -> Iterator[Permission]:
+    who = (deployer(site, part),)
+    endpoint = site.name(part)
+    made = tuple(
+        site.arn("sagemaker", f"{kind}/{site.every_name}", part=part) for kind in ("model", "endpoint-config")
+    )
+    live = site.arn("sagemaker", f"endpoint/{endpoint}", part=part)
+    yield Permission(
+        who=who, on=made, because="models and configurations are named by what they hold, and are never changed",
+        may=(
+            "sagemaker:CreateEndpointConfig", "sagemaker:CreateModel", "sagemaker:DescribeEndpointConfig",
+            "sagemaker:DescribeModel",
+        ),
+    )  # fmt: skip
+    yield Permission(
+        who=who, may=("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"), on=(live, made[1]),
+        because=f"moves {part} to a release",
+    )  # fmt: skip
+    yield Permission(who=who, may=("sagemaker:DescribeEndpoint",), on=(live,), because="sees what is live")
+    yield Permission(who=who, may=("sagemaker:AddTags",), on=(*made, live), because="tags what it makes, for bills")
+    yield Permission(
+        who=who, may=("sagemaker:InvokeEndpoint",), on=(live,), because="tests a release with golden photographs"
+    )
+    yield _passing(site, who=who, role=server(part), because=f"the containers of {part} act as this role")
+    alarms = (site.arn("cloudwatch", f"alarm:{site.every_name}", part=part),)
+    yield Permission(
+        who=who, may=("cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"), on=alarms,
+        because="no alarm, no rollout",
+    )  # fmt: skip
+    yield Permission(
+        who=who, on=(site.arn("application-autoscaling", "scalable-target/*", part=part),),
+        may=(
+            "application-autoscaling:PutScalingPolicy", "application-autoscaling:PutScheduledAction",
+            "application-autoscaling:RegisterScalableTarget",
+        ),
+        because="an endpoint follows its load", when={"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}},
+    )  # fmt: skip
+    yield Permission(
+        who=who, may=("application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"),
+        on=("*",), because="scaling is kept over updates; these know no resources",
+    )  # fmt: skip
+    scaling = "sagemaker.application-autoscaling.amazonaws.com"
+    yield Permission(
+        who=who, may=("iam:CreateServiceLinkedRole",), asked_by="service",
+        on=(
+            f"arn:${{AWS::Partition}}:iam::{site.account(part)}:role/aws-service-role/{scaling}"
+            "/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
+        ),
+        because="the first scaled endpoint of an account needs it", when={"StringEquals": {"iam:AWSServiceName": scaling}},
+    )  # fmt: skip
+    if site.is_apart(part):
+        yield Permission(
+            who=("rollout",), may=("sts:AssumeRole",), on=(site.role_arn(who[0]),),
+            because=f"{part} is in another account",
+        )  # fmt: skip
+
+
+def _serving(site: Site, part: Part) -> Iterator[Permission]:
+    who = (server(part),)
+    yield Permission(
+        who=who, may=("s3:GetObject",), on=(site.objects("registry/"), site.objects("releases/")), asked_by="service",
+        because="the model that it serves",
+    )  # fmt: skip
+    yield Permission(
+        who=who, may=("s3:ListBucket",), on=(site.bucket_arn,), asked_by="service", because="finds the model's files",
+        when={"StringLike": {"s3:prefix": [f"{site.infra.prefix}/{folder}/*" for folder in ("registry", "releases")]}},
+    )  # fmt: skip
+    yield Permission(
+        who=who, may=("s3:PutObject",), on=(site.objects("captured/"),), asked_by="service", because="captured answers"
+    )
+    yield Permission(
+        who=who, may=("logs:CreateLogStream", "logs:PutLogEvents"), asked_by="service",
+        on=(site.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{site.name(part)}:*", part=part),),
+        because="what containers print, metrics among it",
+    )  # fmt: skip
+
+
+# ---- what others start
+
+
+def _starting(site: Site) -> Iterator[Permission]:
+    entry = site.arn("sagemaker", f"pipeline/{site.entry}")
+    yield Permission(
+        who=("api",), may=("sagemaker:StartPipelineExecution",), on=(entry,), asked_by="service", because="POST /executions"
+    )
+    yield Permission(
+        who=("api",), may=("sagemaker:DescribePipelineExecution",), on=(f"{entry}/execution/*",), asked_by="service",
+        because="GET /executions/ID",
+    )  # fmt: skip
+    yield Permission(
+        who=("approval",), may=("codebuild:StartBuild",), on=(site.arn("codebuild", f"project/{site.name('rollout')}"),),
+        asked_by="service", because="an approval or a rejection starts the rollout",
+    )  # fmt: skip
+    if site.infra.repository is not None:
+        yield Permission(
+            who=("build",), may=("codeconnections:GetConnection", "codeconnections:GetConnectionToken"),
+            on=(site.infra.repository.connection,), asked_by="service", because="reads the repository",
+        )  # fmt: skip
+
+
+def _passing(
+    site: Site, *, who: tuple[Principal, ...], role: Principal, because: str, asked_by: Literal["us", "service"] = "us"
+) -> Permission:
+    return Permission(
+        who=who, may=("iam:PassRole",), on=(site.role_arn(role),), because=because, asked_by=asked_by,
+        when={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+    )  # fmt: skip
