@@ -1,6 +1,6 @@
 """What somebody must be told of, and the topic that tells them."""
 
-from launchers.sagemaker.infrastructure.site import Json, Part, Site, listed
+from launchers.sagemaker.infrastructure.site import Json, Part, Site
 
 _PERIOD_S = 300
 
@@ -12,7 +12,7 @@ def topic(site: Site, part: Part) -> dict[str, Json]:
         "AlarmsKey": _key(site, part),
         "Alarms": {
             "Type": "AWS::SNS::Topic",
-            "Properties": {"TopicName": name, "KmsMasterKeyId": {"Ref": "AlarmsKey"}, "Tags": listed(site.tags)},
+            "Properties": {"TopicName": name, "KmsMasterKeyId": {"Ref": "AlarmsKey"}},
         },
         "AlarmsPolicy": _topic_policy(site, part),
     }
@@ -121,7 +121,6 @@ def _key(site: Site, part: Part) -> Json:
             "EnableKeyRotation": True,
             "PendingWindowInDays": 7,
             "KeyPolicy": {"Version": "2012-10-17", "Statement": [ours, alarming]},
-            "Tags": listed(site.tags),
         },
     }
 

@@ -12,7 +12,7 @@ request. The token makes a request that is sent twice start one execution.
 import hashlib
 import json
 
-from launchers.sagemaker.infrastructure.site import Json, Site, listed
+from launchers.sagemaker.infrastructure.site import Json, Site
 
 TOKEN = "^[A-Za-z0-9_-]{32,128}$"  # noqa: S105 - what StartPipelineExecution takes as ClientRequestToken
 DATASET_VERSION = "^([0-9a-f]{8,64})?$"
@@ -100,7 +100,6 @@ def _api(site: Site) -> Json:
             "Name": site.name("api"),
             "Description": f"Starts the pipeline of {site.family}",
             "EndpointConfiguration": {"Types": ["REGIONAL"]},
-            "Tags": listed(site.tags),
         },
     }
 
@@ -123,7 +122,7 @@ def _model(site: Site) -> Json:
 
 def _method(verb: str, resource: str, operation: str, *, request: str, response: str, asked: Json) -> Json:
     """A body of any other content type is refused, as is one that the schema does not allow."""
-    failed = {"application/json": '{"error": $input.json(\'$.message\')}'}
+    failed = {"application/json": "{\"error\": $input.json('$.message')}"}
     return {
         "Type": "AWS::ApiGateway::Method",
         "Properties": {
@@ -176,7 +175,6 @@ def _stage(site: Site, deployment: str) -> Json:
                     "ThrottlingRateLimit": _PER_SECOND, "ThrottlingBurstLimit": _AT_ONCE,
                 }
             ],
-            "Tags": listed(site.tags),
         },
     }  # fmt: skip
 

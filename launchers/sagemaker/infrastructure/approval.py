@@ -3,7 +3,7 @@
 import json
 
 from launchers.sagemaker.infrastructure.builds import PACKAGE_VARIABLE
-from launchers.sagemaker.infrastructure.site import Json, Site, listed
+from launchers.sagemaker.infrastructure.site import Json, Site
 
 _KEPT_S = 14 * 24 * 3600  # in the dead-letter queue
 _OLDEST_S = 24 * 3600  # after which an event is given up
@@ -45,7 +45,7 @@ def variables(message: str) -> dict[str, str]:
 def _rule(site: Site) -> Json:
     target = {
         "Id": "rollout",
-        "Arn": {"Fn::GetAtt": ["Rollout", "Arn"]},
+        "Arn": site.arn("codebuild", f"project/{site.name('rollout')}"),
         "RoleArn": {"Fn::GetAtt": ["ApprovalRole", "Arn"]},
         "InputTransformer": transformer(),
         "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
@@ -53,6 +53,7 @@ def _rule(site: Site) -> Json:
     }
     return {
         "Type": "AWS::Events::Rule",
+        "DependsOn": ["Rollout"],
         "Properties": {
             "Name": site.name("decision"),
             "Description": f"A release of {site.family} was approved or rejected",
@@ -72,7 +73,6 @@ def _dead_letters(site: Site) -> Json:
             "QueueName": site.name("dead-letters"),
             "MessageRetentionPeriod": _KEPT_S,
             "SqsManagedSseEnabled": True,
-            "Tags": listed(site.tags),
         },
     }
 

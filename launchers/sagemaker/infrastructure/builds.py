@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from earthsnap_train.spec.infra import Repository
-from launchers.sagemaker.infrastructure.site import Json, Site, listed
+from launchers.sagemaker.infrastructure.site import Json, Site
 from launchers.sagemaker.infrastructure.storage import MOVING_TAG
 from launchers.sagemaker.infrastructure.yaml_text import yaml_text
 
@@ -36,7 +36,10 @@ def log_group(site: Site, name: str) -> Json:
         "Type": "AWS::Logs::LogGroup",
         "DeletionPolicy": "RetainExceptOnCreate",
         "UpdateReplacePolicy": "Retain",
-        "Properties": {"LogGroupName": name, "RetentionInDays": site.infra.log_retention_days, "Tags": listed(site.tags)},
+        "Properties": {
+            "LogGroupName": name,
+            "RetentionInDays": site.infra.log_retention_days,
+        },
     }
 
 
@@ -54,13 +57,13 @@ def declaration(site: Site) -> list[str]:
 def rollout_command(site: Site) -> str:
     """The package is never part of the text: a shell expands its variable into one word."""
     typed = [*declaration(site), "registry=sagemaker", "deployment=sagemaker"]
-    return f'earthsnap rollout "package=${PACKAGE_VARIABLE}" {_words(typed)}'
+    return f'python -m earthsnap_train rollout "package=${PACKAGE_VARIABLE}" {_words(typed)}'
 
 
 def start_command(site: Site) -> str:
     """Run in the image that it names, so that keys are those of its libraries."""
     typed = [*declaration(site), "launcher=sagemaker", "launcher.wait=false"]
-    inside = "docker run --rm --network host --volume \"$PWD:/declared\" --workdir /declared"
+    inside = 'docker run --rm --network host --volume "$PWD:/declared" --workdir /declared'
     credentials = "--env AWS_REGION --env AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
     given = '"launcher.image=$IMAGE" "launcher.role=$JOB_ROLE"'
     return f'{inside} {credentials} --entrypoint earthsnap "$IMAGE" {_words(typed)} {given}'
@@ -140,6 +143,5 @@ def _project(
             "TimeoutInMinutes": minutes,
             "QueuedTimeoutInMinutes": _QUEUED_MINUTES,
             "ConcurrentBuildLimit": 1,
-            "Tags": listed(site.tags),
         },
     }

@@ -26,12 +26,10 @@ class Permission:
 
 
 def permissions(site: Site) -> tuple[Permission, ...]:
-    return tuple(
-        (
-            *_objects(site), *_images(site), *_logs(site), *_jobs(site), *_pipelines(site), *_registry(site),
-            *(row for part in ENDPOINTS for row in (*_deploying(site, part), *_serving(site, part))),
-            *_starting(site),
-        )
+    return (
+        *_objects(site), *_images(site), *_logs(site), *_jobs(site), *_pipelines(site), *_registry(site),
+        *(row for part in ENDPOINTS for row in (*_deploying(site, part), *_serving(site, part))),
+        *_starting(site),
     )  # fmt: skip
 
 
@@ -51,7 +49,6 @@ def server(part: Part) -> Principal:
 
 def _objects(site: Site) -> Iterator[Permission]:
     ours: tuple[Principal, ...] = ("job", "conductor", "build")
-    deciding: tuple[Principal, ...] = ("conductor", "rollout")
     yield Permission(
         who=(*ours, "rollout"), may=("s3:ListBucket",), on=(site.bucket_arn,),
         because="lists; and without it an object that is not there is answered as one that is forbidden",
@@ -68,10 +65,6 @@ def _objects(site: Site) -> Iterator[Permission]:
         who=("rollout",), may=("s3:PutObject", "s3:AbortMultipartUpload"),
         on=(site.objects("registry/"), site.objects("releases/")),
         because="writes the log and the champion, and the models that endpoints load",
-    )  # fmt: skip
-    yield Permission(
-        who=deciding, may=("s3:DeleteObject",), on=(site.objects("registry/"),),
-        because="gives a lock back; the bucket keeps versions",
     )  # fmt: skip
     if site.infra.sources:
         split = [one.partition("/") for one in site.infra.sources]
@@ -128,7 +121,7 @@ def _logs(site: Site) -> Iterator[Permission]:
         asked_by="service", because="what containers print",
     )  # fmt: skip
     yield Permission(
-        who=("conductor",), may=("logs:FilterLogEvents", "logs:GetLogEvents"), on=jobs,
+        who=("conductor",), may=("logs:DescribeLogStreams", "logs:GetLogEvents"), on=jobs,
         because="shows the last lines of a job that failed",
     )  # fmt: skip
     for who in ("build", "rollout"):
@@ -148,7 +141,11 @@ def _logs(site: Site) -> Iterator[Permission]:
 
 def _jobs(site: Site) -> Iterator[Permission]:
     jobs = tuple(site.arn("sagemaker", f"{kind}/{JOBS}") for kind in _KINDS_OF_JOB)
-    creating = ("sagemaker:CreateHyperParameterTuningJob", "sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob")
+    creating = (
+        "sagemaker:CreateHyperParameterTuningJob",
+        "sagemaker:CreateProcessingJob",
+        "sagemaker:CreateTrainingJob",
+    )
     stopping = ("sagemaker:StopHyperParameterTuningJob", "sagemaker:StopProcessingJob", "sagemaker:StopTrainingJob")
     asking = (
         "sagemaker:DescribeHyperParameterTuningJob", "sagemaker:DescribeProcessingJob", "sagemaker:DescribeTrainingJob",
@@ -159,6 +156,10 @@ def _jobs(site: Site) -> Iterator[Permission]:
     )  # fmt: skip
     yield _passing(site, who=("job",), role="job", because="the jobs of pipelines act as this role", asked_by="service")
     yield Permission(who=("conductor",), may=asking, on=jobs, because="tells why a job failed")
+    yield Permission(
+        who=("conductor",), may=("sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs"), on=("*",),
+        because="counts the machines that are in use; these know no resources",
+    )  # fmt: skip
 
 
 def _pipelines(site: Site) -> Iterator[Permission]:
@@ -173,21 +174,24 @@ def _pipelines(site: Site) -> Iterator[Permission]:
     yield Permission(who=both, may=("sagemaker:AddTags",), on=every, because="tags what it makes, for bills")
     yield Permission(who=both, may=("sagemaker:StartPipelineExecution",), on=every, because="starts them")
     yield Permission(
-        who=both, may=("sagemaker:DescribePipelineExecution",), on=executions, because="sees which of them run"
+        who=both, may=("sagemaker:DescribePipelineExecution",), on=executions, because="sees how they stand"
     )
     yield Permission(
-        who=("conductor",), may=("sagemaker:ListPipelineExecutionSteps", "sagemaker:StopPipelineExecution"), on=executions,
-        because="follows and ends them",
+        who=("conductor",), on=executions, because="follows and ends them",
+        may=(
+            "sagemaker:DescribePipelineDefinitionForExecution", "sagemaker:ListPipelineExecutionSteps",
+            "sagemaker:StopPipelineExecution",
+        ),
     )  # fmt: skip
-    yield Permission(
-        who=("conductor",), may=("sagemaker:ListPipelineExecutions",), on=every, because="finds what runs already"
-    )
     yield _passing(site, who=both, role="job", because="pipelines and their jobs act as this role")
     yield _passing(site, who=both, role="conductor", because="the entry pipeline acts as this role")
     yield Permission(
-        who=("conductor",), may=("servicequotas:GetServiceQuota", "servicequotas:ListServiceQuotas"), on=("*",),
-        because="keeps below the limits on machines; ListServiceQuotas knows no resources, and GetServiceQuota only codes",
+        who=("conductor",), may=("servicequotas:GetServiceQuota",), on=(site.arn("servicequotas", "sagemaker/*"),),
+        because="keeps below the limits on machines",
     )  # fmt: skip
+    yield Permission(
+        who=("conductor",), may=("servicequotas:ListServiceQuotas",), on=("*",), because="the same; knows no resources"
+    )
     if site.infra.wandb_secret is not None:
         name = site.infra.wandb_secret
         secret = name if name.startswith("arn:") else site.arn("secretsmanager", f"secret:{name}-??????")
@@ -226,9 +230,7 @@ def _registry(site: Site) -> Iterator[Permission]:
 def _deploying(site: Site, part: Part) -> Iterator[Permission]:
     who = (deployer(site, part),)
     endpoint = site.name(part)
-    made = tuple(
-        site.arn("sagemaker", f"{kind}/{site.every_name}", part=part) for kind in ("model", "endpoint-config")
-    )
+    made = tuple(site.arn("sagemaker", f"{kind}/{site.every_name}", part=part) for kind in ("model", "endpoint-config"))
     live = site.arn("sagemaker", f"endpoint/{endpoint}", part=part)
     yield Permission(
         who=who, on=made, because="models and configurations are named by what they hold, and are never changed",
@@ -241,29 +243,16 @@ def _deploying(site: Site, part: Part) -> Iterator[Permission]:
         who=who, may=("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"), on=(live, made[1]),
         because=f"moves {part} to a release",
     )  # fmt: skip
+    yield Permission(
+        who=who, may=("sagemaker:DeleteEndpoint",), on=(live,), because="makes one anew that could not be made"
+    )
     yield Permission(who=who, may=("sagemaker:DescribeEndpoint",), on=(live,), because="sees what is live")
     yield Permission(who=who, may=("sagemaker:AddTags",), on=(*made, live), because="tags what it makes, for bills")
     yield Permission(
         who=who, may=("sagemaker:InvokeEndpoint",), on=(live,), because="tests a release with golden photographs"
     )
     yield _passing(site, who=who, role=server(part), because=f"the containers of {part} act as this role")
-    alarms = (site.arn("cloudwatch", f"alarm:{site.every_name}", part=part),)
-    yield Permission(
-        who=who, may=("cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"), on=alarms,
-        because="no alarm, no rollout",
-    )  # fmt: skip
-    yield Permission(
-        who=who, on=(site.arn("application-autoscaling", "scalable-target/*", part=part),),
-        may=(
-            "application-autoscaling:PutScalingPolicy", "application-autoscaling:PutScheduledAction",
-            "application-autoscaling:RegisterScalableTarget",
-        ),
-        because="an endpoint follows its load", when={"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}},
-    )  # fmt: skip
-    yield Permission(
-        who=who, may=("application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"),
-        on=("*",), because="scaling is kept over updates; these know no resources",
-    )  # fmt: skip
+    yield from _watching(site, part, who)
     scaling = "sagemaker.application-autoscaling.amazonaws.com"
     yield Permission(
         who=who, may=("iam:CreateServiceLinkedRole",), asked_by="service",
@@ -278,6 +267,36 @@ def _deploying(site: Site, part: Part) -> Iterator[Permission]:
             who=("rollout",), may=("sts:AssumeRole",), on=(site.role_arn(who[0]),),
             because=f"{part} is in another account",
         )  # fmt: skip
+
+
+def _watching(site: Site, part: Part, who: tuple[Principal, ...]) -> Iterator[Permission]:
+    yield Permission(
+        who=who, on=(site.arn("cloudwatch", f"alarm:{site.every_name}", part=part),), because="no alarm, no rollout",
+        may=("cloudwatch:DescribeAlarmHistory", "cloudwatch:PutMetricAlarm", "cloudwatch:SetAlarmState"),
+    )  # fmt: skip
+    yield Permission(
+        who=who, may=("cloudwatch:DescribeAlarms",), on=("*",),
+        because="alarms must be well before an update; composite ones are shown to nobody whose right is narrower",
+    )  # fmt: skip
+    yield Permission(
+        who=who,
+        may=("cloudwatch:GetMetricData",),
+        on=("*",),
+        because="compares a release with the champion; knows no resources",
+    )
+    yield Permission(
+        who=who, on=(site.arn("application-autoscaling", "scalable-target/*", part=part),),
+        may=(
+            "application-autoscaling:DeleteScheduledAction", "application-autoscaling:PutScalingPolicy",
+            "application-autoscaling:PutScheduledAction", "application-autoscaling:RegisterScalableTarget",
+        ),
+        because="an endpoint follows its load",
+        when={"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}},
+    )  # fmt: skip
+    yield Permission(
+        who=who, may=("application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScheduledActions"),
+        on=("*",), because="scaling is kept over updates; these know no resources",
+    )  # fmt: skip
 
 
 def _serving(site: Site, part: Part) -> Iterator[Permission]:
@@ -306,7 +325,11 @@ def _serving(site: Site, part: Part) -> Iterator[Permission]:
 def _starting(site: Site) -> Iterator[Permission]:
     entry = site.arn("sagemaker", f"pipeline/{site.entry}")
     yield Permission(
-        who=("api",), may=("sagemaker:StartPipelineExecution",), on=(entry,), asked_by="service", because="POST /executions"
+        who=("api",),
+        may=("sagemaker:StartPipelineExecution",),
+        on=(entry,),
+        asked_by="service",
+        because="POST /executions",
     )
     yield Permission(
         who=("api",), may=("sagemaker:DescribePipelineExecution",), on=(f"{entry}/execution/*",), asked_by="service",

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from launchers.sagemaker.infrastructure.permissions import Permission, permissions
-from launchers.sagemaker.infrastructure.site import ENDPOINTS, Json, Part, Principal, Site, listed
+from launchers.sagemaker.infrastructure.permissions import Permission, deployer, permissions, server
+from launchers.sagemaker.infrastructure.site import ENDPOINTS, Json, Part, Principal, Site
 
 SERVICES: dict[Principal, str] = {
     "job": "sagemaker.amazonaws.com",
@@ -22,8 +22,7 @@ def principals(site: Site, part: Part) -> tuple[Principal, ...]:
     if part == "shared":
         builds = site.infra.repository is not None
         return tuple(who for who in SERVICES if not who.endswith("-endpoint") and (builds or who != "build"))
-    of_part: tuple[Principal, ...] = ("stage-endpoint", "stage-deploy") if part == "stage" else ("prod-endpoint", "prod-deploy")
-    return of_part if site.is_apart(part) else of_part[:1]
+    return (server(part), deployer(site, part)) if site.is_apart(part) else (server(part),)
 
 
 def roles(site: Site, part: Part) -> dict[str, Json]:
@@ -41,7 +40,7 @@ def statements(who: Principal, rows: Sequence[Permission]) -> list[Json]:
     found: dict[str, Json] = {}
     for row in rows:
         if who in row.who:
-            new = {"Effect": "Allow", "Action": [], "Resource": list(row.on)}
+            new: Json = {"Effect": "Allow", "Action": [], "Resource": list(row.on)}
             if row.when is not None:
                 new["Condition"] = dict(row.when)
             statement = found.setdefault(repr((row.on, row.when)), new)
@@ -61,7 +60,6 @@ def _role(site: Site, who: Principal, rows: Sequence[Permission]) -> Json:
                     "PolicyDocument": {"Version": "2012-10-17", "Statement": statements(who, rows)},
                 }
             ],
-            "Tags": listed(site.tags),
         },
     }
 

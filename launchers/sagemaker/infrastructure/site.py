@@ -119,6 +119,7 @@ class Site:
 
     @property
     def tags(self) -> Mapping[str, str]:
+        """Of the stacks: CloudFormation gives them to everything in them."""
         return {**self.infra.tags, "family": self.family}
 
 

@@ -4,7 +4,7 @@ import json
 
 from launchers.sagemaker.infrastructure.permissions import permissions
 from launchers.sagemaker.infrastructure.roles import logical, principals, statements
-from launchers.sagemaker.infrastructure.site import ENDPOINTS, Json, Principal, Site, listed
+from launchers.sagemaker.infrastructure.site import ENDPOINTS, Json, Principal, Site
 
 MOVING_TAG = "rollout"  # the image that rollouts run in; every other tag is never moved
 _UNTAGGED_DAYS = 14
@@ -37,7 +37,6 @@ def _bucket(site: Site) -> Json:
             "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
             "PublicAccessBlockConfiguration": dict.fromkeys(blocked, True),
             "LifecycleConfiguration": {"Rules": _lifecycle(site)},
-            "Tags": listed(site.tags),
         },
     }
 
@@ -83,7 +82,9 @@ def _bucket_policy(site: Site) -> Json:
 def _repository(site: Site) -> Json:
     rule = {
         "rulePriority": 1, "description": "what no tag names any more",
-        "selection": {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": _UNTAGGED_DAYS},
+        "selection": {
+            "tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": _UNTAGGED_DAYS,
+        },
         "action": {"type": "expire"},
     }  # fmt: skip
     properties: Json = {
@@ -96,7 +97,6 @@ def _repository(site: Site) -> Json:
         "EncryptionConfiguration": {"EncryptionType": "KMS" if site.key_arn else "AES256"}
         | ({"KmsKey": site.key_arn} if site.key_arn else {}),
         "LifecyclePolicy": {"LifecyclePolicyText": json.dumps({"rules": [rule]})},
-        "Tags": listed(site.tags),
     }
     others = [
         {key: value for key, value in statement.items() if key != "Resource"} for statement in _for_others(site, "ecr:")

@@ -48,7 +48,7 @@ class Budget(SpecModel):
 
 
 class Infra(SpecModel):
-    """``declaration``: overrides by which CodeBuild declares this family. ``sources``: BUCKET or BUCKET/PREFIX of photographs."""
+    """``declaration``: overrides by which builds declare this family. ``sources``: BUCKET or BUCKET/PREFIX of photographs."""
 
     region: Region | None
     bucket: BucketName | None
