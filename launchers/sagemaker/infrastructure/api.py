@@ -15,7 +15,7 @@ import json
 from launchers.sagemaker.infrastructure.site import Json, Site
 
 TOKEN = "^[A-Za-z0-9_-]{32,128}$"  # noqa: S105 - what StartPipelineExecution takes as ClientRequestToken
-DATASET_VERSION = "^([0-9a-f]{8,64})?$"
+DATASET_VERSION = "^([0-9a-f]{12,64})?$"
 _STAGE = "v1"
 _PER_SECOND = 2
 _AT_ONCE = 5

@@ -66,7 +66,7 @@ def start_command(site: Site) -> str:
     inside = 'docker run --rm --network host --volume "$PWD:/declared" --workdir /declared'
     credentials = "--env AWS_REGION --env AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
     given = '"launcher.image=$IMAGE" "launcher.role=$JOB_ROLE"'
-    return f'{inside} {credentials} --entrypoint earthsnap "$IMAGE" {_words(typed)} {given}'
+    return f'{inside} {credentials} --entrypoint python "$IMAGE" -m earthsnap_train {_words(typed)} {given}'
 
 
 def _words(typed: Sequence[str]) -> str:

@@ -1,47 +1,21 @@
-"""Who may do what, on what, and why. Policies are made of this table alone, and tests hold it against recorded calls.
+"""Who may do what, on what, and why. Policies are made of this table alone, and tests hold it against recorded calls."""
 
-``asked_by`` tells who calls: ``us``, by a client that a test can listen to, or the ``service``, which acts as a role of ours.
-"""
+from collections.abc import Iterator
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from launchers.sagemaker.infrastructure.site import ENDPOINTS, Part, Principal, Site
+from launchers.sagemaker.infrastructure.endpoint_permissions import deployer, endpoint_permissions, server
+from launchers.sagemaker.infrastructure.permission import Permission, passing
+from launchers.sagemaker.infrastructure.site import ENDPOINTS, Principal, Site
 
 JOBS = "pipelines-*"  # as the service names the jobs of any pipeline
 _KINDS_OF_JOB = ("processing-job", "training-job", "hyper-parameter-tuning-job")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Permission:
-    """``on``: ARNs; ``*`` alone only for what knows no resources. ``when``: the condition of the statement."""
-
-    who: tuple[Principal, ...]
-    may: tuple[str, ...]
-    on: tuple[str, ...]
-    because: str
-    asked_by: Literal["us", "service"] = "us"
-    when: Mapping[str, Any] | None = None
-
-
 def permissions(site: Site) -> tuple[Permission, ...]:
     return (
         *_objects(site), *_images(site), *_logs(site), *_jobs(site), *_pipelines(site), *_registry(site),
-        *(row for part in ENDPOINTS for row in (*_deploying(site, part), *_serving(site, part))),
+        *(row for part in ENDPOINTS for row in endpoint_permissions(site, part)),
         *_starting(site),
     )  # fmt: skip
-
-
-def deployer(site: Site, part: Part) -> Principal:
-    """Who moves an endpoint: the rollout itself, or in another account a role of that account which it takes on."""
-    if not site.is_apart(part):
-        return "rollout"
-    return "stage-deploy" if part == "stage" else "prod-deploy"
-
-
-def server(part: Part) -> Principal:
-    return "stage-endpoint" if part == "stage" else "prod-endpoint"
 
 
 # ---- the bucket
@@ -154,7 +128,7 @@ def _jobs(site: Site) -> Iterator[Permission]:
         who=("job", "conductor"), may=(*creating, *stopping, *asking, "sagemaker:AddTags"), on=jobs, asked_by="service",
         because="a pipeline makes, follows and ends its jobs",
     )  # fmt: skip
-    yield _passing(site, who=("job",), role="job", because="the jobs of pipelines act as this role", asked_by="service")
+    yield passing(site, who=("job",), role="job", because="the jobs of pipelines act as this role", asked_by="service")
     yield Permission(who=("conductor",), may=asking, on=jobs, because="tells why a job failed")
     yield Permission(
         who=("conductor",), may=("sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs"), on=("*",),
@@ -183,8 +157,8 @@ def _pipelines(site: Site) -> Iterator[Permission]:
             "sagemaker:StopPipelineExecution",
         ),
     )  # fmt: skip
-    yield _passing(site, who=both, role="job", because="pipelines and their jobs act as this role")
-    yield _passing(site, who=both, role="conductor", because="the entry pipeline acts as this role")
+    yield passing(site, who=both, role="job", because="pipelines and their jobs act as this role")
+    yield passing(site, who=both, role="conductor", because="the entry pipeline acts as this role")
     yield Permission(
         who=("conductor",), may=("servicequotas:GetServiceQuota",), on=(site.arn("servicequotas", "sagemaker/*"),),
         because="keeps below the limits on machines",
@@ -224,101 +198,6 @@ def _registry(site: Site) -> Iterator[Permission]:
     )  # fmt: skip
 
 
-# ---- endpoints
-
-
-def _deploying(site: Site, part: Part) -> Iterator[Permission]:
-    who = (deployer(site, part),)
-    endpoint = site.name(part)
-    made = tuple(site.arn("sagemaker", f"{kind}/{site.every_name}", part=part) for kind in ("model", "endpoint-config"))
-    live = site.arn("sagemaker", f"endpoint/{endpoint}", part=part)
-    yield Permission(
-        who=who, on=made, because="models and configurations are named by what they hold, and are never changed",
-        may=(
-            "sagemaker:CreateEndpointConfig", "sagemaker:CreateModel", "sagemaker:DescribeEndpointConfig",
-            "sagemaker:DescribeModel",
-        ),
-    )  # fmt: skip
-    yield Permission(
-        who=who, may=("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"), on=(live, made[1]),
-        because=f"moves {part} to a release",
-    )  # fmt: skip
-    yield Permission(
-        who=who, may=("sagemaker:DeleteEndpoint",), on=(live,), because="makes one anew that could not be made"
-    )
-    yield Permission(who=who, may=("sagemaker:DescribeEndpoint",), on=(live,), because="sees what is live")
-    yield Permission(who=who, may=("sagemaker:AddTags",), on=(*made, live), because="tags what it makes, for bills")
-    yield Permission(
-        who=who, may=("sagemaker:InvokeEndpoint",), on=(live,), because="tests a release with golden photographs"
-    )
-    yield _passing(site, who=who, role=server(part), because=f"the containers of {part} act as this role")
-    yield from _watching(site, part, who)
-    scaling = "sagemaker.application-autoscaling.amazonaws.com"
-    yield Permission(
-        who=who, may=("iam:CreateServiceLinkedRole",), asked_by="service",
-        on=(
-            f"arn:${{AWS::Partition}}:iam::{site.account(part)}:role/aws-service-role/{scaling}"
-            "/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
-        ),
-        because="the first scaled endpoint of an account needs it", when={"StringEquals": {"iam:AWSServiceName": scaling}},
-    )  # fmt: skip
-    if site.is_apart(part):
-        yield Permission(
-            who=("rollout",), may=("sts:AssumeRole",), on=(site.role_arn(who[0]),),
-            because=f"{part} is in another account",
-        )  # fmt: skip
-
-
-def _watching(site: Site, part: Part, who: tuple[Principal, ...]) -> Iterator[Permission]:
-    yield Permission(
-        who=who, on=(site.arn("cloudwatch", f"alarm:{site.every_name}", part=part),), because="no alarm, no rollout",
-        may=("cloudwatch:DescribeAlarmHistory", "cloudwatch:PutMetricAlarm", "cloudwatch:SetAlarmState"),
-    )  # fmt: skip
-    yield Permission(
-        who=who, may=("cloudwatch:DescribeAlarms",), on=("*",),
-        because="alarms must be well before an update; composite ones are shown to nobody whose right is narrower",
-    )  # fmt: skip
-    yield Permission(
-        who=who,
-        may=("cloudwatch:GetMetricData",),
-        on=("*",),
-        because="compares a release with the champion; knows no resources",
-    )
-    yield Permission(
-        who=who, on=(site.arn("application-autoscaling", "scalable-target/*", part=part),),
-        may=(
-            "application-autoscaling:DeleteScheduledAction", "application-autoscaling:PutScalingPolicy",
-            "application-autoscaling:PutScheduledAction", "application-autoscaling:RegisterScalableTarget",
-        ),
-        because="an endpoint follows its load",
-        when={"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}},
-    )  # fmt: skip
-    yield Permission(
-        who=who, may=("application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScheduledActions"),
-        on=("*",), because="scaling is kept over updates; these know no resources",
-    )  # fmt: skip
-
-
-def _serving(site: Site, part: Part) -> Iterator[Permission]:
-    who = (server(part),)
-    yield Permission(
-        who=who, may=("s3:GetObject",), on=(site.objects("registry/"), site.objects("releases/")), asked_by="service",
-        because="the model that it serves",
-    )  # fmt: skip
-    yield Permission(
-        who=who, may=("s3:ListBucket",), on=(site.bucket_arn,), asked_by="service", because="finds the model's files",
-        when={"StringLike": {"s3:prefix": [f"{site.infra.prefix}/{folder}/*" for folder in ("registry", "releases")]}},
-    )  # fmt: skip
-    yield Permission(
-        who=who, may=("s3:PutObject",), on=(site.objects("captured/"),), asked_by="service", because="captured answers"
-    )
-    yield Permission(
-        who=who, may=("logs:CreateLogStream", "logs:PutLogEvents"), asked_by="service",
-        on=(site.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{site.name(part)}:*", part=part),),
-        because="what containers print, metrics among it",
-    )  # fmt: skip
-
-
 # ---- what others start
 
 
@@ -344,12 +223,3 @@ def _starting(site: Site) -> Iterator[Permission]:
             who=("build",), may=("codeconnections:GetConnection", "codeconnections:GetConnectionToken"),
             on=(site.infra.repository.connection,), asked_by="service", because="reads the repository",
         )  # fmt: skip
-
-
-def _passing(
-    site: Site, *, who: tuple[Principal, ...], role: Principal, because: str, asked_by: Literal["us", "service"] = "us"
-) -> Permission:
-    return Permission(
-        who=who, may=("iam:PassRole",), on=(site.role_arn(role),), because=because, asked_by=asked_by,
-        when={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-    )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from launchers.sagemaker.infrastructure.permissions import Permission, deployer, permissions, server
+from launchers.sagemaker.infrastructure.endpoint_permissions import deployer, server
+from launchers.sagemaker.infrastructure.permission import Permission
+from launchers.sagemaker.infrastructure.permissions import permissions
 from launchers.sagemaker.infrastructure.site import ENDPOINTS, Json, Part, Principal, Site
 
 SERVICES: dict[Principal, str] = {

@@ -88,6 +88,12 @@ class Stacks:
             self._follow(stack, proposal.stack_id, before, tell)
         return proposal.changes
 
+    def outputs(self, stack: str) -> dict[str, str]:
+        """What other declarations need to know of it."""
+        with self._in_our_words(stack):
+            (found,) = self._cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
+
     # ---- a change set
 
     @property

@@ -57,6 +57,8 @@ def _stacks(site: "Site", found: "dict[Part, str]", *, deploys: bool, quiet: boo
         if deploys:
             tell = lambda line, name=name: console.print(f"{name}: {line}", markup=False, soft_wrap=True)  # noqa: E731
             changes[part] = stacks.deploy(name, text, site.tags, tell=tell)
+            for key, value in stacks.outputs(name).items():
+                tell(f"{key} = {value}")
         else:
             changes[part] = stacks.diff(name, text, site.tags)
             for one in changes[part]:
