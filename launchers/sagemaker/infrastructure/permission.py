@@ -13,7 +13,7 @@ AskedBy = Literal["us", "service"]
 class Permission:
     """``on``: ARNs; ``*`` alone only for what knows no resources. ``when``: the condition of the statement.
 
-    ``asked_by`` tells who calls: ``us``, by a client that a test can listen to, or the ``service``, which acts as a role of ours.
+    ``asked_by`` tells who calls: ``us``, by a client that a test can listen to, or the ``service``, which acts as our role.
     """
 
     who: tuple[Principal, ...]
