@@ -5,6 +5,7 @@
 """
 
 import fnmatch
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,20 +45,20 @@ class Call:
     request: Mapping[str, Any]
 
     @property
-    def actions(self) -> set[str]:
+    def needs(self) -> set[tuple[str, str | None]]:
+        """(action, the ARN that it is done to); None where actions alone are compared."""
         prefix = PREFIXES.get(self.service, self.service)
-        found = set(ACTIONS.get((self.service, self.operation), (f"{prefix}:{self.operation}",)))
+        actions = ACTIONS.get((self.service, self.operation), (f"{prefix}:{self.operation}",))
         if self.request.get("VersionId"):
-            found = {WITH_VERSION.get(action, action) for action in found}
-        if any(self.request.get(role) for role in ROLES):
-            found.add("iam:PassRole")
+            actions = tuple(WITH_VERSION.get(action, action) for action in actions)
+        found: set[tuple[str, str | None]] = {(action, self._object) for action in actions}
+        found |= {("iam:PassRole", self.request[role]) for role in ROLES if self.request.get(role)}
         if self.service == "sagemaker" and self.request.get("Tags"):
-            found.add("sagemaker:AddTags")
+            found.add(("sagemaker:AddTags", None))
         return found
 
     @property
-    def resource(self) -> str | None:
-        """Of S3 alone; None where the test compares actions only."""
+    def _object(self) -> str | None:
         if self.service != "s3":
             return None
         arn = f"arn:aws:s3:::{self.request['Bucket']}"
@@ -86,12 +87,12 @@ def unlike_the_table(calls: Collection[Call], site: Site, *who: Principal, servi
     """What these principals called and may not (all of them), and what of these ``services`` they may and never called."""
     rows = [row for row in permissions(site) if set(row.who) & set(who)]
     found = set()
-    for call in calls:
-        for action in call.actions:
-            for one in who:
-                if not any(action in row.may and one in row.who and _covers(row.on, call.resource) for row in rows):
-                    found.add(f"{one} may not {action} on {call.resource or 'anything'}")
-    called = {action for call in calls for action in call.actions}
+    needs = {need for call in calls for need in call.needs}
+    for action, resource in needs:
+        for one in who:
+            if not any(action in row.may and one in row.who and _covers(row.on, resource) for row in rows):
+                found.add(f"{one} may not {action} on {resource or 'anything'}")
+    called = {action for action, _ in needs}
     called |= {action for action, beside in IN_CASE_OF_FAILURE.items() if beside in called}
     for row in rows:
         if row.asked_by == "us":
@@ -102,5 +103,5 @@ def unlike_the_table(calls: Collection[Call], site: Site, *who: Principal, servi
 
 def _covers(patterns: Collection[str], resource: str | None) -> bool:
     """As IAM compares ARNs: a star stands for anything, slashes too."""
-    filled = [pattern.replace("${AWS::Partition}", "aws") for pattern in patterns]
+    filled = [re.sub(r"\$\{[^}]+\}", "*", pattern) for pattern in patterns]
     return resource is None or any(fnmatch.fnmatchcase(resource, pattern) for pattern in filled)

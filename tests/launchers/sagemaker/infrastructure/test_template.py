@@ -88,7 +88,10 @@ def test_an_alias_of_a_key_is_refused() -> None:
     [
         ("infra.accounts.stage='222222222222'", "infra.accounts"),
         ("infra.declaration=['name=$(id)']", "infra.declaration"),
-        ("infra.repository={connection: x, url: 'https://github.com/a/b', branch: main}", "infra.repository.connection"),
+        (
+            "infra.repository={connection: x, url: 'https://github.com/a/b', branch: main}",
+            "infra.repository.connection",
+        ),
         ("infra.log_retention_days=8", "infra.log_retention_days"),
     ],
 )
