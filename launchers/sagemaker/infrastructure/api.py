@@ -15,7 +15,7 @@ import json
 from launchers.sagemaker.infrastructure.site import Json, Site
 
 TOKEN = "^[A-Za-z0-9_-]{32,128}$"  # noqa: S105 - what StartPipelineExecution takes as ClientRequestToken
-DATASET_VERSION = "^([0-9a-f]{12,64})?$"
+DATASET_VERSION = "^(any|[0-9a-f]{12,64})$"
 _STAGE = "v1"
 _PER_SECOND = 2
 _AT_ONCE = 5
@@ -50,12 +50,18 @@ def api(site: Site) -> dict[str, Json]:
 
 
 def start_request(site: Site) -> str:
-    """What API Gateway makes of a valid body. ``family`` chooses nothing: this API knows one pipeline."""
+    """What API Gateway makes of a valid body. ``family`` chooses nothing: this API knows one pipeline.
+
+    The token names the run too, so that whoever sent it finds what the run leaves behind.
+    """
     return _as_template(
         {
             "PipelineName": site.entry,
             "ClientRequestToken": _given("body", "token"),
-            "PipelineParameters": [{"Name": "DatasetVersion", "Value": _given("body", "dataset_version")}],
+            "PipelineParameters": [
+                {"Name": "Run", "Value": _given("body", "token")},
+                {"Name": "DatasetVersion", "Value": _given("body", "dataset_version")},
+            ],
         }
     )
 
@@ -67,13 +73,13 @@ def status_request(site: Site) -> str:
 
 
 def schema(site: Site) -> Json:
-    """``dataset_version`` is the beginning of one, or nothing: whatever the source holds now."""
+    """``dataset_version: any`` takes whatever the source holds now."""
     texts = {"token": TOKEN, "dataset_version": DATASET_VERSION}
     return {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "type": "object",
         "additionalProperties": False,
-        "required": ["family", "token"],
+        "required": ["family", "dataset_version", "token"],
         "properties": {
             "family": {"enum": [site.family]},
             **{name: {"type": "string", "pattern": pattern} for name, pattern in texts.items()},

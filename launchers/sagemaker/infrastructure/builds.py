@@ -65,7 +65,7 @@ def start_command(site: Site) -> str:
     typed = [*declaration(site), "launcher=sagemaker", "launcher.wait=false"]
     inside = 'docker run --rm --network host --volume "$PWD:/declared" --workdir /declared'
     credentials = "--env AWS_REGION --env AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
-    given = '"launcher.image=$IMAGE" "launcher.role=$JOB_ROLE"'
+    given = '"launcher.image=$IMAGE" "launcher.role=$JOB_ROLE" "launcher.entry_role=$CONDUCTOR_ROLE"'
     return f'{inside} {credentials} --entrypoint python "$IMAGE" -m earthsnap_train {_words(typed)} {given}'
 
 
@@ -94,7 +94,10 @@ def _build(site: Site, repository: Repository) -> Json:
     ]
     project = _project(
         site, "build", commands, image=_STANDARD, pulled_by="CODEBUILD", minutes=_BUILD_MINUTES, privileged=True,
-        variables={"REGISTRY": site.registry, "IMAGES": site.images, "JOB_ROLE": site.role_arn("job")},
+        variables={
+            "REGISTRY": site.registry, "IMAGES": site.images,
+            "JOB_ROLE": site.role_arn("job"), "CONDUCTOR_ROLE": site.role_arn("conductor"),
+        },
     )  # fmt: skip
     project["Properties"]["Source"] |= {
         "Type": _SOURCES[repository.url.split("/")[2]],

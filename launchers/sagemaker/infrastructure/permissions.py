@@ -146,7 +146,7 @@ def _pipelines(site: Site) -> Iterator[Permission]:
         because="upserts pipelines whose definition changed",
     )  # fmt: skip
     yield Permission(who=both, may=("sagemaker:AddTags",), on=every, because="tags what it makes, for bills")
-    yield Permission(who=both, may=("sagemaker:StartPipelineExecution",), on=every, because="starts them")
+    yield Permission(who=both, may=("sagemaker:StartPipelineExecution",), on=every, because="starts a run of them")
     yield Permission(
         who=both, may=("sagemaker:DescribePipelineExecution",), on=executions, because="sees how they stand"
     )

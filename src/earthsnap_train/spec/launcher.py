@@ -72,6 +72,7 @@ class SageMaker(SpecModel):
     prefix: Prefix
     image: Annotated[str, Field(pattern=r"^[^\s/]+(/[^\s/]+)*$", max_length=255)]
     role: Arn
+    entry_role: Arn
     kms_key: KmsKey | None
     subnets: Annotated[list[NetworkId], Field(max_length=16)]
     security_groups: Annotated[list[NetworkId], Field(max_length=5)]

@@ -78,7 +78,7 @@ def test_a_role_is_passed_to_sagemaker_alone_and_by_its_whole_name() -> None:
 
 
 def test_every_row_says_why() -> None:
-    assert all(len(row.because) > 8 for _, row in EVERYTHING if row.because != "starts them")
+    assert all(len(row.because) > 8 for _, row in EVERYTHING)
 
 
 @pytest.mark.parametrize("typed", [ONE, THREE], ids=["one", "three"])
