@@ -1,7 +1,5 @@
 """A decision on a release in the Model Registry starts the rollout of exactly that model package."""
 
-import json
-
 from launchers.sagemaker.infrastructure.builds import PACKAGE_VARIABLE
 from launchers.sagemaker.infrastructure.site import Json, Site
 
@@ -35,11 +33,6 @@ def transformer() -> Json:
         "InputPathsMap": {"package": "$.detail.ModelPackageArn"},
         "InputTemplate": f'{{"environmentVariablesOverride": [{variable}]}}',
     }
-
-
-def variables(message: str) -> dict[str, str]:
-    """What a build is given by a message to its project: by name."""
-    return {one["name"]: one["value"] for one in json.loads(message)["environmentVariablesOverride"]}
 
 
 def _rule(site: Site) -> Json:

@@ -38,32 +38,31 @@ class _Proposal:
     changes: tuple[Change, ...]
 
 
-class Stacks:
-    """The stacks of one account and region. Raises EnvironmentProblem without boto3, credentials or the right to ask."""
+def connect(region: str) -> "Stacks":
+    """Raises EnvironmentProblem without boto3."""
+    try:
+        import boto3
+    except ImportError as error:
+        raise EnvironmentProblem(
+            "stacks of CloudFormation need boto3, which is not installed",
+            where="infra",
+            remedy='pip install "earthsnap_train[sagemaker]"',
+        ) from error
+    return Stacks(boto3.client("cloudformation", region_name=region), boto3.client("sts", region_name=region))
 
-    def __init__(self, *, region: str, wait: Callable[[float], None] = time.sleep) -> None:
-        try:
-            import boto3
-            from botocore.exceptions import BotoCoreError, ClientError
-        except ImportError as error:
-            raise EnvironmentProblem(
-                "stacks of CloudFormation need boto3, which is not installed",
-                where="infra",
-                remedy='pip install "earthsnap_train[sagemaker]"',
-            ) from error
-        self._refused: type[Exception] = ClientError
-        self._failed: type[Exception] = BotoCoreError
+
+class Stacks:
+    """The stacks of one account and region. Every call raises EnvironmentProblem without credentials or the right to make it."""
+
+    def __init__(self, cloudformation: Any, sts: Any, *, wait: Callable[[float], None] = time.sleep) -> None:
+        self._cloudformation = cloudformation
+        self._sts = sts
         self._wait = wait
-        self._region = region
-        self._clients: tuple[Any, Any] = (
-            boto3.client("cloudformation", region_name=region),
-            boto3.client("sts", region_name=region),
-        )
 
     def account(self) -> str:
         """Whose credentials are used."""
         with self._in_our_words("the account"):
-            found: str = self._clients[1].get_caller_identity()["Account"]
+            found: str = self._sts.get_caller_identity()["Account"]
         return found
 
     def diff(self, stack: str, template: str, tags: Mapping[str, str]) -> tuple[Change, ...]:
@@ -95,10 +94,6 @@ class Stacks:
         return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
 
     # ---- a change set
-
-    @property
-    def _cloudformation(self) -> Any:
-        return self._clients[0]
 
     def _propose(self, stack: str, template: str, tags: Mapping[str, str]) -> _Proposal | None:
         """None where everything is as the template says."""
@@ -159,7 +154,7 @@ class Stacks:
     def _state(self, stack: str) -> str | None:
         try:
             (found,) = self._cloudformation.describe_stacks(StackName=stack)["Stacks"]
-        except self._refused as error:
+        except self._cloudformation.exceptions.ClientError as error:
             if "does not exist" in str(error):
                 return None
             raise
@@ -196,14 +191,17 @@ class Stacks:
 
     @contextmanager
     def _in_our_words(self, where: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
         try:
             yield
-        except self._refused as error:
-            said: dict[str, Any] = getattr(error, "response", {}).get("Error", {})
-            code, message = said.get("Code", ""), said.get("Message", str(error))
-            remedy = "ask whoever keeps the account for this right" if "AccessDenied" in code else ""
-            raise EnvironmentProblem(f"AWS refuses: {message}", where=where, remedy=remedy) from error
-        except self._failed as error:
+        except ClientError as error:
+            said = error.response.get("Error", {})
+            remedy = "ask whoever keeps the account for this right" if "AccessDenied" in said.get("Code", "") else ""
+            raise EnvironmentProblem(
+                f"AWS refuses: {said.get('Message', error)}", where=where, remedy=remedy
+            ) from error
+        except BotoCoreError as error:
             raise EnvironmentProblem(
                 f"AWS cannot be asked: {error}",
                 where=where,

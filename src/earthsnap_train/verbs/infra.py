@@ -42,10 +42,10 @@ def _changes(
     site: "Site", found: "Mapping[Part, str]", *, deploys: bool, tell: Callable[[str], None]
 ) -> "dict[Part, tuple[Change, ...]]":
     from launchers.sagemaker.infrastructure.site import OUR_ACCOUNT
-    from launchers.sagemaker.infrastructure.stack import Stacks
+    from launchers.sagemaker.infrastructure.stack import connect
 
     assert site.infra.region is not None
-    stacks = Stacks(region=site.infra.region)
+    stacks = connect(site.infra.region)
     account = stacks.account()
     changes: dict[Part, tuple[Change, ...]] = {}
     for part, template in found.items():
