@@ -52,7 +52,7 @@ def connect(region: str) -> "Stacks":
 
 
 class Stacks:
-    """The stacks of one account and region. Every call raises EnvironmentProblem without credentials or the right to make it."""
+    """The stacks of one account and region. Calls raise EnvironmentProblem without credentials or the right to make them."""
 
     def __init__(self, cloudformation: Any, sts: Any, *, wait: Callable[[float], None] = time.sleep) -> None:
         self._cloudformation = cloudformation

@@ -1,6 +1,7 @@
 """Stacks are compared and deployed: against moto for what it does, and by real answers for what it does not."""
 
 import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"AWS_{name}", value)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Tried to parse")
 def test_what_is_deployed_is_there_and_then_nothing_is_left_to_change(credentials: None) -> None:
     declared = site(*ONE)
@@ -66,9 +68,6 @@ def _is_as_declared() -> None:
     assert {one["RoleName"] for one in roles} == {
         f"plants-{who}" for who in ("job", "conductor", "rollout", "api", "approval")
     }
-    policy = boto3.client("iam").get_role_policy(RoleName="plants-approval", PolicyName="permissions")["PolicyDocument"]
-    (statement,) = policy["Statement"]
-    assert statement["Resource"] == ["arn:aws:codebuild:eu-west-1:123456789012:project/plants-rollout"]
     (api,) = boto3.client("apigateway").get_rest_apis()["items"]
     paths = {one["path"] for one in boto3.client("apigateway").get_resources(restApiId=api["id"])["items"]}
     assert paths == {"/", "/executions", "/executions/{id}"}
@@ -273,8 +272,6 @@ def test_outputs_are_told(service: Service) -> None:
 
 
 def test_without_boto3_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "boto3", None)
 
     with pytest.raises(EnvironmentProblem) as caught:
