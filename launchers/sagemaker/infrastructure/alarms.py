@@ -104,7 +104,7 @@ def _alarm(
 def _key(site: Site, part: Part) -> Json:
     account = site.account(part)
     ours = {
-        "Sid": "Account", "Effect": "Allow", "Principal": {"AWS": f"arn:${{AWS::Partition}}:iam::{account}:root"},
+        "Sid": "Account", "Effect": "Allow", "Principal": {"AWS": site.iam_arn("root", part=part)},
         "Action": "kms:*", "Resource": "*",
     }  # fmt: skip
     alarming = {

@@ -35,12 +35,12 @@ def api(site: Site) -> dict[str, Json]:
             },
         },
         "Start": _method(
-            "POST", "Executions", "StartPipelineExecution", request=start_request(site),
+            site, "POST", "Executions", "StartPipelineExecution", request=start_request(site),
             response='{"execution": $input.json(\'$.PipelineExecutionArn\')}',
             asked={"RequestModels": {_CONTENT: {"Ref": "StartRequest"}}},
         ),
         "Status": _method(
-            "GET", "Execution", "DescribePipelineExecution", request=status_request(site),
+            site, "GET", "Execution", "DescribePipelineExecution", request=status_request(site),
             response='{"status": $input.json(\'$.PipelineExecutionStatus\'), "reason": $input.json(\'$.FailureReason\')}',
             asked={"RequestParameters": {"method.request.path.id": True}},
         ),
@@ -126,7 +126,7 @@ def _model(site: Site) -> Json:
     }  # fmt: skip
 
 
-def _method(verb: str, resource: str, operation: str, *, request: str, response: str, asked: Json) -> Json:
+def _method(site: Site, verb: str, resource: str, operation: str, *, request: str, response: str, asked: Json) -> Json:
     """A body of any other content type is refused, as is one that the schema does not allow."""
     failed = {"application/json": "{\"error\": $input.json('$.message')}"}
     return {
@@ -141,7 +141,7 @@ def _method(verb: str, resource: str, operation: str, *, request: str, response:
             "Integration": {
                 "Type": "AWS",
                 "IntegrationHttpMethod": "POST",
-                "Uri": "arn:${AWS::Partition}:apigateway:${AWS::Region}:api.sagemaker:path//",
+                "Uri": f"arn:{site.partition}:apigateway:{site.infra.region}:api.sagemaker:path//",
                 "Credentials": {"Fn::GetAtt": ["ApiRole", "Arn"]},
                 "PassthroughBehavior": "NEVER",
                 "RequestParameters": {

@@ -52,8 +52,9 @@ def _deploying(site: Site, part: Part) -> Iterator[Permission]:
     yield Permission(
         who=who, may=("iam:CreateServiceLinkedRole",), asked_by="service",
         on=(
-            f"arn:${{AWS::Partition}}:iam::{site.account(part)}:role/aws-service-role/{scaling}"
-            "/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
+            site.iam_arn(
+                f"role/aws-service-role/{scaling}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint", part=part
+            ),
         ),
         because="the first scaled endpoint of an account needs it", when={"StringEquals": {"iam:AWSServiceName": scaling}},
     )  # fmt: skip

@@ -2,10 +2,22 @@
 
 from collections.abc import Iterator
 
-from launchers.sagemaker.infrastructure.endpoint_permissions import deployer, endpoint_permissions, server
+from launchers.sagemaker.infrastructure.endpoint_permissions import endpoint_permissions, server
 from launchers.sagemaker.infrastructure.permission import Permission, passing
 from launchers.sagemaker.infrastructure.site import ENDPOINTS, Principal, Site
 
+# Folders below the prefix, as ``places`` draws them.
+_WORK = ("store", "shards", "runs", "checkpoints")  # what jobs make
+_SENT = ("externals", "declarations", "families", "plans", "pipelines", "heads")  # what they are made and told of
+_DECIDED = ("registry", "releases")
+_SEEN = (*_WORK, *_SENT, "registry")
+# Who reads what, writes what, and why.
+_FOLDERS: tuple[tuple[Principal, tuple[str, ...], tuple[str, ...], str], ...] = (
+    ("job", (*_WORK, "externals", "plans"), _WORK, "reads what it is told and given, and writes what it makes"),
+    ("conductor", _SEEN, _SEEN, "sends jobs, reads what they made, registers"),
+    ("build", _SEEN, ("store", "runs", *_SENT), "sends a run"),
+    ("rollout", (*_DECIDED, "captured"), _DECIDED, "writes the log, the champion, and what endpoints load"),
+)
 JOBS = "pipelines-*"  # as the service names the jobs of any pipeline
 _KINDS_OF_JOB = ("processing-job", "training-job", "hyper-parameter-tuning-job")
 
@@ -22,27 +34,22 @@ def permissions(site: Site) -> tuple[Permission, ...]:
 
 
 def _objects(site: Site) -> Iterator[Permission]:
-    ours: tuple[Principal, ...] = ("job", "conductor", "build")
+    everybody: tuple[Principal, ...] = ("job", "conductor", "build", "rollout")
     yield Permission(
-        who=(*ours, "rollout"), may=("s3:ListBucket",), on=(site.bucket_arn,),
+        who=everybody, may=("s3:ListBucket",), on=(site.bucket_arn,),
         because="lists; and without it an object that is not there is answered as one that is forbidden",
     )  # fmt: skip
-    yield Permission(
-        who=(*ours, "rollout"), may=("s3:GetObject",), on=(site.objects(),),
-        because="reads artifacts, what a job is told, releases",
-    )  # fmt: skip
-    yield Permission(
-        who=ours, may=("s3:PutObject", "s3:AbortMultipartUpload"), on=(site.objects(),),
-        because="writes artifacts, plans, runs",
-    )  # fmt: skip
-    yield Permission(
-        who=("rollout",), may=("s3:PutObject", "s3:AbortMultipartUpload"),
-        on=(site.objects("registry/"), site.objects("releases/")),
-        because="writes the log and the champion, and the models that endpoints load",
-    )  # fmt: skip
+    for who, reads, writes, because in _FOLDERS:
+        yield Permission(
+            who=(who,), may=("s3:GetObject",), on=tuple(site.objects(f"{folder}/") for folder in reads), because=because
+        )
+        yield Permission(
+            who=(who,), may=("s3:PutObject", "s3:AbortMultipartUpload"), because=because,
+            on=tuple(site.objects(f"{folder}/") for folder in writes),
+        )  # fmt: skip
     if site.infra.sources:
         split = [one.partition("/") for one in site.infra.sources]
-        sources = [(f"arn:${{AWS::Partition}}:s3:::{name}", below) for name, _, below in split]
+        sources = [(site.s3_arn(name), below) for name, _, below in split]
         yield Permission(
             who=("job", "conductor"), may=("s3:GetObject",), because="reads photographs",
             on=tuple(f"{bucket}/{below}/*" if below else f"{bucket}/*" for bucket, below in sources),
@@ -52,20 +59,15 @@ def _objects(site: Site) -> Iterator[Permission]:
             because="lists photographs",
         )  # fmt: skip
     if site.key_arn is not None:
-        users: tuple[Principal, ...] = (*ours, "rollout", *map(server, ENDPOINTS), *_apart(site))
         yield Permission(
-            who=users, may=("kms:Decrypt", "kms:GenerateDataKey"), on=(site.key_arn,), asked_by="service",
-            because="S3 opens and closes objects with the key, for whoever reads and writes them",
+            who=(*everybody, *map(server, ENDPOINTS)), may=("kms:Decrypt", "kms:GenerateDataKey"), on=(site.key_arn,),
+            asked_by="service", because="S3 opens and closes objects with the key, for whoever reads and writes them",
         )  # fmt: skip
         yield Permission(
             who=("job", "conductor", *map(server, ENDPOINTS)), may=("kms:CreateGrant", "kms:DescribeKey"),
             on=(site.key_arn,), asked_by="service", because="disks of jobs and endpoints are encrypted with the key",
             when={"Bool": {"kms:GrantIsForAWSResource": True}},
         )  # fmt: skip
-
-
-def _apart(site: Site) -> tuple[Principal, ...]:
-    return tuple(deployer(site, part) for part in ENDPOINTS if site.is_apart(part))
 
 
 # ---- images and logs

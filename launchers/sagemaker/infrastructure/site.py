@@ -55,7 +55,18 @@ class Site:
         return self.account(part) != self.account("shared")
 
     def arn(self, service: str, resource: str, *, part: Part = "shared") -> str:
-        return f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:{self.account(part)}:{resource}"
+        return f"arn:{self.partition}:{service}:{self.infra.region}:{self.account(part)}:{resource}"
+
+    def iam_arn(self, resource: str, *, part: Part = "shared") -> str:
+        return f"arn:{self.partition}:iam::{self.account(part)}:{resource}"
+
+    def s3_arn(self, resource: str) -> str:
+        return f"arn:{self.partition}:s3:::{resource}"
+
+    @property
+    def partition(self) -> str:
+        region = str(self.infra.region)
+        return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
     # ---- names
 
@@ -88,13 +99,13 @@ class Site:
 
     def role_arn(self, principal: Principal) -> str:
         part: Part = next((one for one in ENDPOINTS if principal.startswith(f"{one}-")), "shared")
-        return f"arn:${{AWS::Partition}}:iam::{self.account(part)}:role/{self.role(principal)}"
+        return self.iam_arn(f"role/{self.role(principal)}", part=part)
 
     # ---- the bucket and its key
 
     @property
     def bucket_arn(self) -> str:
-        return f"arn:${{AWS::Partition}}:s3:::{self.infra.bucket}"
+        return self.s3_arn(str(self.infra.bucket))
 
     def objects(self, below: str = "") -> str:
         return f"{self.bucket_arn}/{self.infra.prefix}/{below}*"
@@ -110,7 +121,7 @@ class Site:
 
     @property
     def registry(self) -> str:
-        return f"{self.account('shared')}.dkr.ecr.${{AWS::Region}}.${{AWS::URLSuffix}}"
+        return f"{self.account('shared')}.dkr.ecr.{self.infra.region}.${{AWS::URLSuffix}}"
 
     @property
     def images(self) -> str:

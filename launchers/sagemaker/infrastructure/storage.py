@@ -120,7 +120,7 @@ def _for_others(site: Site, service: str) -> list[Json]:
         for who in principals(site, part) if site.is_apart(part) else ():
             for at, statement in enumerate(_of_service(who, service, statements(who, rows))):
                 condition = {**statement.get("Condition", {}), "ArnEquals": {"aws:PrincipalArn": site.role_arn(who)}}
-                account = f"arn:${{AWS::Partition}}:iam::{site.account(part)}:root"
+                account = site.iam_arn("root", part=part)
                 found.append(
                     {
                         "Sid": f"{logical(who)}{at}", "Effect": "Allow", "Principal": {"AWS": account},

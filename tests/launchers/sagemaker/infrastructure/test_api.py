@@ -55,8 +55,7 @@ def escape_java_script(text: str) -> str:
 
 def filled_in(written: str) -> str:
     """As CloudFormation does it."""
-    values = {"Partition": "aws", "Region": "eu-west-1", "AccountId": "123456789012"}
-    return re.sub(r"\$\{AWS::(\w+)\}", lambda found: values[found[1]], written)
+    return written.replace("${AWS::AccountId}", "123456789012")
 
 
 def is_valid(body: object, form: Mapping[str, Any]) -> bool:

@@ -72,9 +72,7 @@ def test_a_role_is_passed_to_sagemaker_alone_and_by_its_whole_name() -> None:
     assert passing
     for row in passing:
         assert row.when == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
-        assert all(
-            re.fullmatch(r"arn:\$\{AWS::Partition\}:iam::[^:*]+(::[^:*]+)?:role/plants-[a-z-]+", arn) for arn in row.on
-        )
+        assert all(re.fullmatch(r"arn:aws:iam::[^:*]+(::[^:*]+)?:role/plants-[a-z-]+", arn) for arn in row.on)
 
 
 def test_every_row_says_why() -> None:
@@ -110,9 +108,7 @@ def test_a_service_acts_for_its_own_account_alone() -> None:
     for who, role in _roles(site(*THREE)):
         (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
         if who.endswith("-deploy"):
-            assert trust["Principal"] == {
-                "AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::111111111111:role/plants-rollout"}
-            }
+            assert trust["Principal"] == {"AWS": "arn:aws:iam::111111111111:role/plants-rollout"}
             continue
         assert trust["Principal"] == {"Service": SERVICES[who]}  # type: ignore[index]
         account = {"stage-endpoint": "222222222222", "prod-endpoint": "333333333333"}.get(who, "111111111111")
@@ -128,9 +124,7 @@ def test_endpoints_elsewhere_are_moved_by_a_role_of_that_account() -> None:
         "stage-deploy", "prod-deploy",
     }  # fmt: skip
     assumed = [arn for row in elsewhere if "sts:AssumeRole" in row.may for arn in row.on]
-    assert assumed == [
-        f"arn:${{AWS::Partition}}:iam::{n * 12}:role/plants-{p}-deploy" for n, p in (("2", "stage"), ("3", "prod"))
-    ]
+    assert assumed == [f"arn:aws:iam::{n * 12}:role/plants-{p}-deploy" for n, p in (("2", "stage"), ("3", "prod"))]
 
 
 def test_another_account_gets_of_bucket_and_images_what_its_roles_may_and_by_their_names() -> None:
@@ -144,11 +138,9 @@ def test_another_account_gets_of_bucket_and_images_what_its_roles_may_and_by_the
         "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer",
     }  # fmt: skip
     for one in allowed:
-        assert re.search(
-            r"role/plants-(stage|prod)-endpoint$", one["Condition"]["ArnEquals"]["aws:PrincipalArn"]["Fn::Sub"]
-        )
+        assert re.search(r"role/plants-(stage|prod)-endpoint$", one["Condition"]["ArnEquals"]["aws:PrincipalArn"])
     (put,) = (one for one in allowed if one["Action"] == ["s3:PutObject"] and "Stage" in one["Sid"])
-    assert put["Resource"] == [{"Fn::Sub": "arn:${AWS::Partition}:s3:::photographs/earthsnap/captured/*"}]
+    assert put["Resource"] == ["arn:aws:s3:::photographs/earthsnap/captured/*"]
     assert [one["Sid"] for one in bucket if one["Effect"] == "Deny"] == ["OnlyTLS"]
 
 
@@ -164,6 +156,13 @@ def test_the_pattern_of_a_family_covers_every_name_that_begins_with_it(family: s
     pattern = Site(family=family, infra=site(*ONE).infra).every_name
 
     assert short(f"{family}-{what}x", PIPELINE).startswith(pattern.removesuffix("*"))
+
+
+def test_no_job_writes_what_decides_over_production_and_no_build_either() -> None:
+    for family in (site(*ONE), site(*THREE)):
+        for row in permissions(family):
+            if "s3:PutObject" in row.may and {"job", "build"} & {*row.who}:
+                assert not [arn for arn in row.on if re.search(r"/earthsnap/(\*|registry|releases|captured)", arn)]
 
 
 # ---- what is really called
@@ -189,11 +188,11 @@ def test_jobs_may_exactly_what_they_do_with_their_bucket_and_with_photographs(ac
     }  # fmt: skip
     with recording() as calls:
         bucket = S3Bucket("photographs", kms_key=None)
-        bucket.write("earthsnap/a", b"1")
-        bucket.write_new("earthsnap/b", b"2")
-        bucket.read("earthsnap/not-there")
-        bucket.upload("earthsnap/large", tmp_path / "large")
-        bucket.download("earthsnap/large", tmp_path / "back")
+        bucket.write("earthsnap/store/a", b"1")
+        bucket.write_new("earthsnap/store/b", b"2")
+        bucket.read("earthsnap/store/not-there")
+        bucket.upload("earthsnap/store/large", tmp_path / "large")
+        bucket.download("earthsnap/store/large", tmp_path / "back")
         fetch(S3Source.model_validate(declared), tmp_path / "mirror")
 
     assert {"CreateMultipartUpload", "HeadObject", "ListObjectsV2"} <= {call.operation for call in calls}
