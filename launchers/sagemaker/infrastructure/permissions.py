@@ -63,11 +63,14 @@ def _objects(site: Site) -> Iterator[Permission]:
             who=(*everybody, *map(server, ENDPOINTS)), may=("kms:Decrypt", "kms:GenerateDataKey"), on=(site.key_arn,),
             asked_by="service", because="S3 opens and closes objects with the key, for whoever reads and writes them",
         )  # fmt: skip
+        disks: tuple[Principal, ...] = ("job", "conductor", *map(server, ENDPOINTS))
         yield Permission(
-            who=("job", "conductor", *map(server, ENDPOINTS)), may=("kms:CreateGrant", "kms:DescribeKey"),
-            on=(site.key_arn,), asked_by="service", because="disks of jobs and endpoints are encrypted with the key",
-            when={"Bool": {"kms:GrantIsForAWSResource": True}},
+            who=disks, may=("kms:CreateGrant",), on=(site.key_arn,), asked_by="service",
+            because="disks of jobs and endpoints are encrypted with the key", when={"Bool": {"kms:GrantIsForAWSResource": True}},
         )  # fmt: skip
+        yield Permission(
+            who=disks, may=("kms:DescribeKey",), on=(site.key_arn,), asked_by="service", because="the same, before that"
+        )
 
 
 # ---- images and logs
