@@ -29,11 +29,8 @@ def _deploying(site: Site, part: Part) -> Iterator[Permission]:
     made = tuple(site.arn("sagemaker", f"{kind}/{site.every_name}", part=part) for kind in ("model", "endpoint-config"))
     live = site.arn("sagemaker", f"endpoint/{endpoint}", part=part)
     yield Permission(
-        who=who, on=made, because="models and configurations are named by what they hold, and are never changed",
-        may=(
-            "sagemaker:CreateEndpointConfig", "sagemaker:CreateModel", "sagemaker:DescribeEndpointConfig",
-            "sagemaker:DescribeModel",
-        ),
+        who=who, may=("sagemaker:CreateEndpointConfig", "sagemaker:CreateModel"), on=made,
+        because="models and configurations are named by what they hold, and are never changed",
     )  # fmt: skip
     yield Permission(
         who=who, may=("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"), on=(live, made[1]),

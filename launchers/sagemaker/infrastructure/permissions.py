@@ -66,7 +66,7 @@ def _objects(site: Site) -> Iterator[Permission]:
         disks: tuple[Principal, ...] = ("job", "conductor", *map(server, ENDPOINTS))
         yield Permission(
             who=disks, may=("kms:CreateGrant",), on=(site.key_arn,), asked_by="service",
-            because="disks of jobs and endpoints are encrypted with the key", when={"Bool": {"kms:GrantIsForAWSResource": True}},
+            because="disks are encrypted with the key", when={"Bool": {"kms:GrantIsForAWSResource": True}},
         )  # fmt: skip
         yield Permission(
             who=disks, may=("kms:DescribeKey",), on=(site.key_arn,), asked_by="service", because="the same, before that"
@@ -126,11 +126,10 @@ def _jobs(site: Site) -> Iterator[Permission]:
         "sagemaker:CreateTrainingJob",
     )
     stopping = ("sagemaker:StopHyperParameterTuningJob", "sagemaker:StopProcessingJob", "sagemaker:StopTrainingJob")
-    asking = (
-        "sagemaker:DescribeHyperParameterTuningJob", "sagemaker:DescribeProcessingJob", "sagemaker:DescribeTrainingJob",
-    )  # fmt: skip
+    asking = ("sagemaker:DescribeProcessingJob", "sagemaker:DescribeTrainingJob")
+    following = (*asking, "sagemaker:DescribeHyperParameterTuningJob")
     yield Permission(
-        who=("job", "conductor"), may=(*creating, *stopping, *asking, "sagemaker:AddTags"), on=jobs, asked_by="service",
+        who=("job", "conductor"), may=(*creating, *stopping, *following, "sagemaker:AddTags"), on=jobs, asked_by="service",
         because="a pipeline makes, follows and ends its jobs",
     )  # fmt: skip
     yield passing(site, who=("job",), role="job", because="the jobs of pipelines act as this role", asked_by="service")
@@ -164,13 +163,6 @@ def _pipelines(site: Site) -> Iterator[Permission]:
     )  # fmt: skip
     yield passing(site, who=both, role="job", because="pipelines and their jobs act as this role")
     yield passing(site, who=both, role="conductor", because="the entry pipeline acts as this role")
-    yield Permission(
-        who=("conductor",), may=("servicequotas:GetServiceQuota",), on=(site.arn("servicequotas", "sagemaker/*"),),
-        because="keeps below the limits on machines",
-    )  # fmt: skip
-    yield Permission(
-        who=("conductor",), may=("servicequotas:ListServiceQuotas",), on=("*",), because="the same; knows no resources"
-    )
     if site.infra.wandb_secret is not None:
         name = site.infra.wandb_secret
         secret = name if name.startswith("arn:") else site.arn("secretsmanager", f"secret:{name}-??????")
