@@ -20,6 +20,7 @@ RUN_VARIABLE = "EARTHSNAP_RUN"
 BUCKET_VARIABLE = "EARTHSNAP_BUCKET"
 PREFIX_VARIABLE = "EARTHSNAP_PREFIX"
 KMS_VARIABLE = "EARTHSNAP_KMS_KEY"
+SERVING_VARIABLE = "EARTHSNAP_SERVING"  # of a model: overrides of serving.*, by spaces
 S3_VARIABLE = "EARTHSNAP_S3_ROOT"  # a folder that stands in for S3; a bucket is a folder in it
 PROCESSING_INPUTS = "processing/input"
 TRAINING_INPUTS = "input/data"

@@ -1,0 +1,97 @@
+"""What the image starts: ``python -m launchers.sagemaker.entry train|processing|serve``, or anything of our command line.
+
+It is process 1 of its container, where the system passes a signal on only to who asked for it. So it starts the program
+that is meant in a process of its own, tells it to end when it is told, and leaves with its exit code.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import FrameType
+
+from earthsnap_train.errors import ConfigError, EarthsnapError
+from launchers.sagemaker import places
+
+NOBODY = 10001  # who answers requests: it owns nothing and needs no name
+SERVED = "serving."  # overrides that whoever makes a model may give
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """``user``: whom it runs as; None: as whoever started this."""
+
+    command: list[str]
+    user: int | None
+
+
+def program(arguments: list[str], environment: Mapping[str, str]) -> Program:
+    """Raises ConfigError for overrides in the environment that are no business of a server."""
+    match arguments:
+        case ["train"]:
+            return Program(command=_python("launchers.sagemaker.job", "training"), user=None)
+        case ["processing"]:
+            return Program(command=_python("launchers.sagemaker.job", "processing"), user=None)
+        case ["serve"]:
+            return Program(command=_python("earthsnap_train", *_serve(environment)), user=NOBODY)
+    return Program(command=_python("earthsnap_train", *arguments), user=None)
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def _serve(environment: Mapping[str, str]) -> list[str]:
+    """One release with its whole family, or whatever the service loads where its endpoint holds many models."""
+    root = environment.get(places.ROOT_VARIABLE, places.ROOT)
+    many = environment.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true"
+    overrides = environment.get(places.SERVING_VARIABLE, "").split()
+    for one in overrides:
+        if not one.startswith(SERVED):
+            raise ConfigError(
+                f"{one!r} is not for a server", where=places.SERVING_VARIABLE, allowed="overrides of serving.*"
+            )
+    return [
+        "serve",
+        f"models={root}/models" if many else f"release={root}/model",
+        "host=0.0.0.0",
+        f"port={environment.get('SAGEMAKER_BIND_TO_PORT', '8080')}",
+        "serving=sagemaker",
+        "paths.journal=null",
+        *overrides,
+    ]
+
+
+def run(started: Program) -> int:
+    """Its exit code, as a shell would say it: 143 where SIGTERM ended it."""
+    is_root = os.geteuid() == 0
+    changed = {"user": started.user, "group": started.user, "extra_groups": []} if started.user and is_root else {}
+    told: list[int] = []
+    process: list[subprocess.Popen[bytes]] = []
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        told.append(number)
+        for one in process:
+            one.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, tell)
+    process.append(subprocess.Popen(started.command, start_new_session=True, **changed))  # type: ignore[call-overload]
+    for number in told:  # before there was anybody to tell
+        process[0].send_signal(number)
+    code = process[0].wait()
+    return code if code >= 0 else 128 - code
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        return run(program(arguments, os.environ))
+    except EarthsnapError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
