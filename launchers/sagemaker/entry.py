@@ -66,8 +66,8 @@ def _serve(environment: Mapping[str, str]) -> list[str]:
 
 def run(started: Program) -> int:
     """Its exit code, as a shell would say it: 143 where SIGTERM ended it."""
-    is_root = os.geteuid() == 0
-    changed = {"user": started.user, "group": started.user, "extra_groups": []} if started.user and is_root else {}
+    rules = os.geteuid() == 0 and os.getpid() == 1  # in a container of its own; elsewhere it is a person's program
+    changed = {"user": started.user, "group": started.user, "extra_groups": []} if started.user and rules else {}
     told: list[int] = []
     process: list[subprocess.Popen[bytes]] = []
 
@@ -78,7 +78,7 @@ def run(started: Program) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, tell)
-    process.append(subprocess.Popen(started.command, start_new_session=True, **changed))  # type: ignore[call-overload]
+    process.append(subprocess.Popen(started.command, **changed))  # type: ignore[call-overload]
     for number in told:  # before there was anybody to tell
         process[0].send_signal(number)
     code = process[0].wait()

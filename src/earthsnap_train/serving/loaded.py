@@ -61,7 +61,7 @@ class Loaded:
         there is no room.
         """
         folder = Path(url).resolve()
-        if not folder.is_relative_to(self._root):
+        if not Path(url).is_absolute() or not folder.is_relative_to(self._root):
             raise Refusal(400, "not_here", f"models are loaded from below {self._root} alone")
         self._reserve(name, sum(file.stat().st_size for file in folder.rglob("*.onnx")))
         try:
