@@ -76,8 +76,8 @@ def run(started: Program) -> int:
         for one in process:
             one.send_signal(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, tell)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, tell)
     process.append(subprocess.Popen(started.command, **changed))  # type: ignore[call-overload]
     for number in told:  # before there was anybody to tell
         process[0].send_signal(number)

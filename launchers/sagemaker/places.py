@@ -22,6 +22,7 @@ PREFIX_VARIABLE = "EARTHSNAP_PREFIX"
 KMS_VARIABLE = "EARTHSNAP_KMS_KEY"
 SERVING_VARIABLE = "EARTHSNAP_SERVING"  # of a model: overrides of serving.*, by spaces
 S3_VARIABLE = "EARTHSNAP_S3_ROOT"  # a folder that stands in for S3; a bucket is a folder in it
+LOSE_VARIABLE = "EARTHSNAP_LOSE_AT"  # a test tool, with a folder for S3 alone: see ``faults``
 PROCESSING_INPUTS = "processing/input"
 TRAINING_INPUTS = "input/data"
 GATES_FOLDER = "processing/output/gates"

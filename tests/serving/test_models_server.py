@@ -40,8 +40,8 @@ def server(root: Path, release: Path) -> Iterator[Served]:
     """It has room for two and a half of these releases."""
     one_mb = sum(file.stat().st_size for file in release.rglob("*.onnx")) / (1 << 20)
     process = subprocess.Popen(
-        [*SERVE, f"models={root}", f"serving.max_models_mb={2.5 * one_mb}"], env={**os.environ, **environment()}, stdout=subprocess.PIPE, text=True,
-        cwd=root,
+        [*SERVE, f"models={root}", f"serving.max_models_mb={2.5 * one_mb}"],
+        env={**os.environ, **environment()}, stdout=subprocess.PIPE, text=True, cwd=root,
     )  # fmt: skip
     try:
         assert process.stdout is not None

@@ -1,7 +1,7 @@
 """What each target of the image installs: ``python -m launchers.sagemaker.container.requirements``.
 
-It writes ``train.txt`` and ``serve.txt`` beside itself, with every package that is needed and its one version, so that the image
-installs them with ``--no-deps`` before any of our code is there. Versions are those of ``constraints.txt``.
+It writes ``train.txt`` and ``serve.txt`` beside itself: every package that is needed, and its one version, so that the
+image installs them with ``--no-deps`` before any of our code is there. Versions are those of ``constraints.txt``.
 """
 
 import re

@@ -108,7 +108,6 @@ class Loaded:
                 raise Refusal(409, "loaded", f"a model is loaded as {name!r} already")
             if num_bytes + sum(self._num_bytes.values()) > max_mb * _MIB:
                 taken = sum(self._num_bytes.values()) / _MIB
-                raise Refusal(
-                    507, "no_memory", f"{num_bytes / _MIB:.1f} MB beside {taken:.1f} are more than serving.max_models_mb={max_mb:g}"
-                )  # fmt: skip
+                what = f"{num_bytes / _MIB:.1f} MB beside {taken:.1f} are more than serving.max_models_mb={max_mb:g}"
+                raise Refusal(507, "no_memory", what)
             self._num_bytes[name] = num_bytes

@@ -61,7 +61,9 @@ class _Handler:
             wanted = Wanted.model_validate_json(data)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            raise Refusal(400, "bad_model", f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")) from None
+            raise Refusal(
+                400, "bad_model", f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")
+            ) from None
         await asyncio.to_thread(self._loaded.load, wanted.model_name, wanted.url)
         return JSONResponse(_shown(wanted.model_name, wanted.url))
 

@@ -66,7 +66,7 @@ class SageMaker(SpecModel):
     """
 
     module: Literal["launchers.sagemaker"]
-    execute: Literal["offline"] | None
+    execute: Literal["offline", "containers"] | None
     region: Region
     bucket: BucketName
     prefix: Prefix

@@ -61,7 +61,11 @@ def test_whoever_makes_a_model_changes_serving_alone() -> None:
 def entered(*words: str, **told: str) -> Iterator["subprocess.Popen[str]"]:
     command = [*PYTHON, "launchers.sagemaker.entry", *words]
     process = subprocess.Popen(
-        command, env={**os.environ, **environment(), **told}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env={**os.environ, **environment(), **told},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         yield process
@@ -78,7 +82,11 @@ def test_a_release_is_served_by_the_contract_and_ends_when_it_is_told(tiny: Call
     answers = json.loads((release / "golden/answers.json").read_text())
     data = (release / "golden" / answers[0]["file"]).read_bytes()
 
-    told = {places.ROOT_VARIABLE: str(tmp_path), "SAGEMAKER_BIND_TO_PORT": "0", places.SERVING_VARIABLE: "serving.top=2"}
+    told = {
+        places.ROOT_VARIABLE: str(tmp_path),
+        "SAGEMAKER_BIND_TO_PORT": "0",
+        places.SERVING_VARIABLE: "serving.top=2",
+    }
     with entered("serve", **told) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
