@@ -35,18 +35,18 @@ LOOK_EVERY_S = 0.02  # for the moment at which spot capacity is taken away
 
 class Execution:
     """``s3``: a folder with one for each bucket. ``work``: where containers' folders and logs lie. ``about``: told of a job
-    before it runs. ``image``: jobs run in containers of it; None: as processes. ``told``: of each fault, by job."""
+    before it runs. ``in_containers``: of the images that requests name; else as processes. ``told``: of each fault, by job."""
 
     def __init__(
         self, definition: Json, parameters: Mapping[str, str], *, s3: Path, work: Path,
         about: Callable[[str], None] = lambda job: None, after: Callable[[str], None] = lambda job: None,
-        image: str | None = None, faults: Faults | None = None, told: Callable[[str, str], None] = lambda job, text: None,
+        in_containers: bool = False, faults: Faults | None = None, told: Callable[[str, str], None] = lambda job, text: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
         self.steps: Sequence[Json] = definition["Steps"]
         self.parameters = _parameters(definition, parameters)
         self.s3, self.work = s3.resolve(), work.resolve()  # a container starts in a folder of its own
-        self.about, self.after, self.image = about, after, image
+        self.about, self.after, self.in_containers = about, after, in_containers
         self.attempts = Attempts(faults or Faults(), told=told, sleep=sleep)
         self.property_files: dict[str, Path] = {}
 
@@ -106,9 +106,9 @@ class Execution:
         log = self._log(name)
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = self._environment(root, arguments) | self.attempts.environment(name)
-        if self.image is not None:
+        if self.in_containers:
             shown = [*arguments["Environment"], *self.attempts.environment(name), places.S3_VARIABLE]
-            command = in_engine(command, image=self.image, root=root, s3=self.s3, variables=shown)
+            command = in_engine(command, image=_image(arguments), root=root, s3=self.s3, variables=shown)
         spot = arguments.get("EnableManagedSpotTraining", False)
         moment = self.attempts.moment(name, root / places.CHECKPOINTS) if spot else None
         code, interrupted = _container(command, root, log, environment, _limit_s(arguments), moment)
@@ -245,6 +245,12 @@ def _link(source: Path, place: Path) -> None:
 def _inside(root: Path, path: str) -> Path:
     """A path of a container, in the folder that stands for its /opt/ml."""
     return root / Path(path).relative_to(places.ROOT)
+
+
+def _image(arguments: Json) -> str:
+    if "AppSpecification" in arguments:
+        return str(arguments["AppSpecification"]["ImageUri"])
+    return str(arguments["AlgorithmSpecification"]["TrainingImage"])
 
 
 def _limit_s(arguments: Json) -> int:

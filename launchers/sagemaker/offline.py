@@ -54,7 +54,7 @@ class _Offline:
         sleep: Callable[[float], None],
     ) -> None:  # fmt: skip
         self.plan, self.store, self.listen, self.faults, self.sleep = plan, store, listen, faults, sleep
-        self.image = settings.image if settings.execute == "containers" else None
+        self.in_containers = settings.execute == "containers"
         self.root = store.root / "sagemaker"
         self.bucket = FolderBucket(self.root / "s3" / settings.bucket)
         self.shelf = Shelf(self.bucket, name=settings.bucket, prefix=settings.prefix)
@@ -73,7 +73,7 @@ class _Offline:
             definition, {"Run": self.name}, s3=self.root / "s3", work=self.root / "jobs" / pipeline.name,
             about=lambda job: self._begin(stages[job]), after=lambda job: self._conclude(stages[job]),
             told=lambda job, text: self._say(stages[job][0], "note", {"text": f"{job}: {text}"}),
-            image=self.image, faults=self.faults.get(pipeline.name), sleep=self.sleep,
+            in_containers=self.in_containers, faults=self.faults.get(pipeline.name), sleep=self.sleep,
         )  # fmt: skip
         failed = execution.run()
         if failed is not None:

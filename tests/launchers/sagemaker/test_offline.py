@@ -89,13 +89,13 @@ def test_a_run_with_faults_makes_the_release_of_one_without(offline: Offline, tm
     what is taught anew, and what comes of it, runs again."""
     prepared, settings = offline.prepared("launcher.checkpoint_every_s=3600")
     child = next(node for node in prepared.plan.nodes if node.startswith("child/"))
-    plan = _taught_longer(prepared.plan, gate=f"nodes.{child}.top1")
+    plan = taught_longer(prepared.plan, gate=f"nodes.{child}.top1")
     anew = ["train/parent", "export/parent", "evaluate/parent", "evaluate/family", "bundle"]
     store = Store(shutil.copytree(offline.folder / "store", tmp_path / "store"))
     calm = Store(shutil.copytree(offline.folder / "store", tmp_path / "calm", ignore=lambda *_: ["sagemaker"]))
     bucket = tmp_path / "store" / "sagemaker" / "s3" / settings.bucket / settings.prefix
-    run = bucket / "runs" / _run_name(plan)
-    _repeat(bucket / "runs" / _run_name(prepared.plan), run, without=anew)
+    run = bucket / "runs" / run_name(plan)
+    repeat(bucket / "runs" / run_name(prepared.plan), run, without=anew)
     told: list[str] = []
     kept: list[str] = []
     half: list[str] = []
@@ -132,13 +132,13 @@ def test_a_run_with_faults_makes_the_release_of_one_without(offline: Offline, tm
         store.verify(outcomes[name].artifact.key)
 
 
-def _taught_longer(plan: Plan, *, gate: str) -> Plan:
+def taught_longer(plan: Plan, *, gate: str) -> Plan:
     """The parent for some more epochs; and nothing can pass ``gate``."""
 
     def changed(stage: Stage) -> Stage:
         settings: dict[str, Any] = dict(stage.settings)
         if stage.name == "train/parent":
-            settings["training"] |= {"num_epochs": 20}
+            settings["training"] = {**settings["training"], "num_epochs": 20}
         if stage.name == "evaluate/family":
             settings["gates"] = {gate: {"min": 2.0, "max": None}}
         return stage.model_copy(update={"settings": settings})
@@ -146,11 +146,11 @@ def _taught_longer(plan: Plan, *, gate: str) -> Plan:
     return plan.model_copy(update={"stages": tuple(map(changed, plan.stages))})
 
 
-def _run_name(plan: Plan) -> str:
+def run_name(plan: Plan) -> str:
     return digest_of(plan.model_dump(mode="json"))[:16]
 
 
-def _repeat(earlier: Path, run: Path, *, without: list[str]) -> None:
+def repeat(earlier: Path, run: Path, *, without: list[str]) -> None:
     """What an earlier run has done is done in this one too."""
     for pointer in (earlier / "stages").iterdir():
         if Done.model_validate_json(pointer.read_bytes()).stage not in without:
