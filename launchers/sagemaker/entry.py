@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from earthsnap_train.errors import ConfigError, EarthsnapError
@@ -21,31 +22,31 @@ SERVED = "serving."  # overrides that whoever makes a model may give
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """``user``: whom it runs as; None: as whoever started this."""
+    """``reads``: a folder; the program runs as nobody in particular where anyone may read it, else as who started this."""
 
     command: list[str]
-    user: int | None
+    reads: Path | None
 
 
 def program(arguments: list[str], environment: Mapping[str, str]) -> Program:
     """Raises ConfigError for overrides in the environment that are no business of a server."""
     match arguments:
         case ["train"]:
-            return Program(command=_python("launchers.sagemaker.job", "training"), user=None)
+            return Program(command=_python("launchers.sagemaker.job", "training"), reads=None)
         case ["processing"]:
-            return Program(command=_python("launchers.sagemaker.job", "processing"), user=None)
+            return Program(command=_python("launchers.sagemaker.job", "processing"), reads=None)
         case ["serve"]:
-            return Program(command=_python("earthsnap_train", *_serve(environment)), user=NOBODY)
-    return Program(command=_python("earthsnap_train", *arguments), user=None)
+            return _serve(environment)
+    return Program(command=_python("earthsnap_train", *arguments), reads=None)
 
 
 def _python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def _serve(environment: Mapping[str, str]) -> list[str]:
+def _serve(environment: Mapping[str, str]) -> Program:
     """One release with its whole family, or whatever the service loads where its endpoint holds many models."""
-    root = environment.get(places.ROOT_VARIABLE, places.ROOT)
+    root = Path(environment.get(places.ROOT_VARIABLE, places.ROOT))
     many = environment.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true"
     overrides = environment.get(places.SERVING_VARIABLE, "").split()
     for one in overrides:
@@ -53,21 +54,35 @@ def _serve(environment: Mapping[str, str]) -> list[str]:
             raise ConfigError(
                 f"{one!r} is not for a server", where=places.SERVING_VARIABLE, allowed="overrides of serving.*"
             )
-    return [
+    folder = root / ("models" if many else "model")
+    command = _python(
+        "earthsnap_train",
         "serve",
-        f"models={root}/models" if many else f"release={root}/model",
+        f"models={folder}" if many else f"release={folder}",
         "host=0.0.0.0",
         f"port={environment.get('SAGEMAKER_BIND_TO_PORT', '8080')}",
         "serving=sagemaker",
         "paths.journal=null",
         *overrides,
-    ]
+    )
+    return Program(command=command, reads=folder)
+
+
+def anyone_reads(folder: Path) -> bool:
+    return all(
+        path.stat().st_mode & needed == needed
+        for path in (folder, *folder.rglob("*"))
+        for needed in (0o005 if path.is_dir() else 0o004,)
+    )
 
 
 def run(started: Program) -> int:
     """Its exit code, as a shell would say it: 143 where SIGTERM ended it."""
     rules = os.geteuid() == 0 and os.getpid() == 1  # in a container of its own; elsewhere it is a person's program
-    changed = {"user": started.user, "group": started.user, "extra_groups": []} if started.user and rules else {}
+    is_open = started.reads is not None and started.reads.is_dir() and anyone_reads(started.reads)
+    if rules and started.reads is not None and not is_open:
+        print(f"{started.reads} can be read by root alone, so root answers", flush=True)  # noqa: T201
+    changed = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if rules and is_open else {}
     told: list[int] = []
     process: list[subprocess.Popen[bytes]] = []
 

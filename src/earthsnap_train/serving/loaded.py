@@ -57,13 +57,17 @@ class Loaded:
     def load(self, name: str, url: str) -> None:
         """Takes seconds. Verifies every file of the release before it opens any.
 
-        Raises Refusal: 400 outside of the root, 409 for a name that is taken, 422 for what is no whole release, 507 where
-        there is no room.
+        Raises Refusal: 400 outside of the root, 409 for a name that is taken, 422 for what is no whole release or cannot be
+        read, 507 where there is no room.
         """
         folder = Path(url).resolve()
         if not Path(url).is_absolute() or not folder.is_relative_to(self._root):
             raise Refusal(400, "not_here", f"models are loaded from below {self._root} alone")
-        self._reserve(name, sum(file.stat().st_size for file in folder.rglob("*.onnx")))
+        try:
+            num_bytes = sum(file.stat().st_size for file in folder.rglob("*.onnx"))
+        except OSError as error:
+            raise Refusal(422, "no_release", f"{folder} cannot be read: {error.strerror}") from error
+        self._reserve(name, num_bytes)
         try:
             # All of it is opened: its files fit, for there is room for them.
             service = open_service(start_of(str(folder), registry=folder, journal=None, serving=self.settings))

@@ -200,15 +200,16 @@ def test_a_family_is_served_by_nobody_from_what_cannot_be_written(release: Path)
 
 
 def test_many_models_are_loaded_and_unloaded_in_one_container(release: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
     for name in ("a", "b"):
-        shutil.copytree(release, tmp_path / name / "model")
+        shutil.copytree(release, models / name / "model")
     data, species = photograph(release)
 
     def load(served: Served, name: str, of: str) -> int:
         body = {"model_name": name, "url": f"/opt/ml/models/{of}/model"}
         return served.ask("POST", "/models", json.dumps(body).encode()).status
 
-    with serving(tmp_path, "/opt/ml/models", "--env=SAGEMAKER_MULTI_MODEL=true") as (served, name):
+    with serving(models, "/opt/ml/models", "--env=SAGEMAKER_MULTI_MODEL=true") as (served, name):
         loaded = []
         while (status := load(served, f"m{len(loaded)}", "ab"[len(loaded) % 2])) == 200:
             loaded.append(f"m{len(loaded)}")

@@ -16,7 +16,7 @@ import pytest
 
 from earthsnap_train.errors import ConfigError
 from launchers.sagemaker import places
-from launchers.sagemaker.entry import NOBODY, program
+from launchers.sagemaker.entry import anyone_reads, program
 from tests.conftest import environment
 from tests.serving.served import JPEG, Served
 
@@ -28,7 +28,7 @@ def test_a_job_is_the_one_that_definitions_name(word: str) -> None:
     started = program([word], {})
 
     assert started.command == [*PYTHON, "launchers.sagemaker.job", {"train": "training"}.get(word, word)]
-    assert started.user is None
+    assert started.reads is None
 
 
 def test_any_other_word_is_for_our_command_line() -> None:
@@ -48,13 +48,25 @@ def test_a_server_is_what_the_service_says(told: Mapping[str, str], words: list[
 
     assert started.command[2:4] == ["earthsnap_train", "serve"]
     assert set(words) <= set(started.command)
-    assert started.user == NOBODY
+    assert started.reads == Path("/opt/ml/models" if "SAGEMAKER_MULTI_MODEL" in told else "/opt/ml/model")
 
 
 def test_whoever_makes_a_model_changes_serving_alone() -> None:
     with pytest.raises(ConfigError, match=r"'paths.journal=/x' is not for a server") as caught:
         program(["serve"], {places.SERVING_VARIABLE: "serving.top=3 paths.journal=/x"})
     assert caught.value.allowed == "overrides of serving.*"
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "open_to_all"), [(0o755, 0o644, True), (0o700, 0o644, False), (0o755, 0o600, False)]
+)
+def test_what_root_alone_may_read_is_known(folder: int, file: int, open_to_all: bool, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "release.json").touch()
+    (tmp_path / "model" / "release.json").chmod(file)
+    (tmp_path / "model").chmod(folder)
+
+    assert anyone_reads(tmp_path / "model") is open_to_all
 
 
 @contextmanager
