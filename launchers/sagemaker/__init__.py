@@ -23,9 +23,13 @@ def check(settings: SageMaker) -> None:
         raise ConfigError(
             "pipelines are not started on SageMaker by this version: it writes them, and runs them offline",
             where="launcher.execute",
-            allowed="offline",
+            allowed="offline or containers",
             remedy="put `plan` in front to write the pipelines, or add launcher.execute=offline to run them here",
         )
+    if settings.execute == "containers":
+        from launchers.sagemaker.engine import require_engine
+
+        require_engine()
 
 
 def launch(

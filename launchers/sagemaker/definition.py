@@ -15,7 +15,7 @@ from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.spec.launcher import Machine, SageMaker, TrainingMachine
 from launchers.sagemaker import places
 from launchers.sagemaker.description import JobDescription, describe, descriptions_digest
-from launchers.sagemaker.machines import check_overrides, machine_of
+from launchers.sagemaker.machines import check_overrides, image_of, machine_of
 from launchers.sagemaker.steps import Job, Pipeline, pipelines_of
 
 Json = dict[str, Any]
@@ -140,7 +140,7 @@ class _Writer:
         }
         arguments: Json = {
             "ProcessingResources": {"ClusterConfig": cluster},
-            "AppSpecification": {"ImageUri": settings.image, **_command(job)},
+            "AppSpecification": {"ImageUri": image_of(job, settings), **_command(job)},
             "RoleArn": settings.role,
             "ProcessingInputs": inputs,
             "StoppingCondition": {"MaxRuntimeInSeconds": machine.max_minutes * 60},

@@ -1,9 +1,10 @@
-"""Runs one pipeline definition on this machine, as the service would: each job a process with a /opt/ml of its own.
+"""Runs one pipeline definition on this machine, as the service would: each job a process, or a container of an image, with a
+/opt/ml of its own.
 
 It knows the language of definitions and the contract of containers, and nothing of plans or stages. S3 is a folder. Of
 the language it knows what ours use: processing and training jobs, conditions on property files, failing, parameters,
-``Get``, ``Std:Join`` and ``Std:JsonGet``. It does not: retry (a process here fails for reasons of its own), take spot
-capacity away, build networks, encrypt, or run several jobs side by side.
+``Get``, ``Std:Join`` and ``Std:JsonGet``. It tries again and takes spot capacity away as ``faults`` says, since of itself a
+job here fails for reasons of its own. It does not: build networks, encrypt, or run several jobs side by side.
 """
 
 import json
@@ -12,7 +13,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -22,23 +25,29 @@ import launchers
 from earthsnap_train.errors import StageError
 from earthsnap_train.processes import LIFELINE_VARIABLE
 from launchers.sagemaker import places
+from launchers.sagemaker.engine import in_engine
+from launchers.sagemaker.faults import Attempts, Faults
 
 Json = Mapping[str, Any]
 GRACE_S = 120  # between SIGTERM and SIGKILL, as the service has it
+LOOK_EVERY_S = 0.02  # for the moment at which spot capacity is taken away
 
 
 class Execution:
     """``s3``: a folder with one for each bucket. ``work``: where containers' folders and logs lie. ``about``: told of a job
-    before it runs."""
+    before it runs. ``in_containers``: of the images that requests name; else as processes. ``told``: of each fault, by job."""
 
     def __init__(
         self, definition: Json, parameters: Mapping[str, str], *, s3: Path, work: Path,
         about: Callable[[str], None] = lambda job: None, after: Callable[[str], None] = lambda job: None,
+        in_containers: bool = False, faults: Faults | None = None, told: Callable[[str, str], None] = lambda job, text: None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
         self.steps: Sequence[Json] = definition["Steps"]
         self.parameters = _parameters(definition, parameters)
         self.s3, self.work = s3.resolve(), work.resolve()  # a container starts in a folder of its own
-        self.about, self.after = about, after
+        self.about, self.after, self.in_containers = about, after, in_containers
+        self.attempts = Attempts(faults or Faults(), told=told, sleep=sleep)
         self.property_files: dict[str, Path] = {}
 
     def run(self) -> str | None:
@@ -59,7 +68,8 @@ class Execution:
                 if failed is not None:
                     return failed
             else:
-                self._job(step)
+                self._log(name).unlink(missing_ok=True)
+                self.attempts.run(step, partial(self._job, step))
         return None
 
     # ---- what stands in a definition
@@ -93,9 +103,16 @@ class Execution:
         root = self.work / "ml" / name
         shutil.rmtree(root, ignore_errors=True)
         command = self._training(root, arguments) if step["Type"] == "Training" else self._processing(root, arguments)
-        log = self.work / "logs" / f"{name}.log"
+        log = self._log(name)
         log.parent.mkdir(parents=True, exist_ok=True)
-        code = _container(command, root, log, self._environment(root, arguments), _limit_s(arguments))
+        environment = self._environment(root, arguments) | self.attempts.environment(name)
+        if self.in_containers:
+            shown = [*arguments["Environment"], *self.attempts.environment(name), places.S3_VARIABLE]
+            command = in_engine(command, image=_image(arguments), root=root, s3=self.s3, variables=shown)
+        spot = arguments.get("EnableManagedSpotTraining", False)
+        moment = self.attempts.moment(name, root / places.CHECKPOINTS) if spot else None
+        code, interrupted = _container(command, root, log, environment, _limit_s(arguments), moment)
+        self.attempts.ended(name, code, interrupted=interrupted)
         if code != 0:
             raise StageError(_why(root) or f"it ended with code {code}", where=name, remedy=f"its log is {log}")
         for output in arguments.get("ProcessingOutputConfig", {}).get("Outputs", ()):
@@ -111,6 +128,10 @@ class Execution:
             self.property_files[f"Steps.{name}.PropertyFiles.{file['PropertyFileName']}"] = place
         shutil.rmtree(root)
         self.after(name)
+
+    def _log(self, name: str) -> Path:
+        """Of several attempts one follows the other in it."""
+        return self.work / "logs" / f"{name}.log"
 
     def _processing(self, root: Path, arguments: Json) -> list[str]:
         for one in arguments["ProcessingInputs"]:
@@ -226,30 +247,50 @@ def _inside(root: Path, path: str) -> Path:
     return root / Path(path).relative_to(places.ROOT)
 
 
+def _image(arguments: Json) -> str:
+    if "AppSpecification" in arguments:
+        return str(arguments["AppSpecification"]["ImageUri"])
+    return str(arguments["AlgorithmSpecification"]["TrainingImage"])
+
+
 def _limit_s(arguments: Json) -> int:
     return int(arguments["StoppingCondition"]["MaxRuntimeInSeconds"])
 
 
-def _container(command: list[str], root: Path, log: Path, environment: dict[str, str], limit_s: int) -> int:
-    """Runs to its end, or to its limit; ends with this process, whichever way that ends."""
+def _container(
+    command: list[str], root: Path, log: Path, environment: dict[str, str], limit_s: int,
+    moment: Callable[[], bool] | None,
+) -> tuple[int, bool]:  # fmt: skip
+    """Runs to its end, its limit or the ``moment`` at which it is interrupted; ends with this process, however that ends."""
     python = [sys.executable, *command[1:]] if command[0] == "python" else command
     reading, writing = os.pipe()
     try:
-        with log.open("wb") as out:
+        with log.open("ab") as out:
             process = subprocess.Popen(
                 python, cwd=root, stdout=out, stderr=subprocess.STDOUT, pass_fds=(reading,),
                 env=environment | {LIFELINE_VARIABLE: str(reading)},
             )  # fmt: skip
         try:
-            return process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            return _end(process)
+            return _wait(process, limit_s, moment)
         except BaseException:
             _end(process)
             raise
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def _wait(process: "subprocess.Popen[bytes]", limit_s: int, moment: Callable[[], bool] | None) -> tuple[int, bool]:
+    """Its exit code, and whether it was interrupted."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        try:
+            return process.wait(limit_s if moment is None else LOOK_EVERY_S), False
+        except subprocess.TimeoutExpired:
+            if moment is not None and moment():
+                return _end(process), True
+            if time.monotonic() >= deadline:
+                return _end(process), False
 
 
 def _end(process: "subprocess.Popen[bytes]") -> int:

@@ -31,6 +31,7 @@ from launchers.local import THREAD_VARIABLES, in_our_words
 from launchers.sagemaker import places
 from launchers.sagemaker.bucket import Bucket, FolderBucket, S3Bucket
 from launchers.sagemaker.description import JobDescription
+from launchers.sagemaker.faults import LosingBucket
 from launchers.sagemaker.gates import write_gates
 from launchers.sagemaker.shelf import Done, Shelf, read_channel
 from launchers.sagemaker.steps import JUDGES
@@ -239,7 +240,8 @@ def _bucket() -> Bucket:
     name = os.environ[places.BUCKET_VARIABLE]
     folder = os.environ.get(places.S3_VARIABLE)
     if folder is not None:
-        return FolderBucket(Path(folder) / name)
+        lose_at = os.environ.get(places.LOSE_VARIABLE)
+        return FolderBucket(Path(folder) / name) if lose_at is None else LosingBucket(Path(folder) / name, lose_at)
     return S3Bucket(name, kms_key=os.environ.get(places.KMS_VARIABLE))
 
 

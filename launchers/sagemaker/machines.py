@@ -1,4 +1,4 @@
-"""What each job runs on: what is declared for all, then for its kinds of stage, then for its node."""
+"""What each job runs on, and in which image: what is declared for all, then for its kinds of stage, then for its node."""
 
 from collections.abc import Mapping
 
@@ -29,6 +29,12 @@ def machine_of(job: Job, settings: SageMaker) -> Machine:
         return model.model_validate(merged)
     except ValidationError as error:
         raise in_our_words(error, model, f"launcher.{where}.") from None
+
+
+def image_of(job: Job, settings: SageMaker) -> str:
+    kinds = [KINDS[stage.kind] for stage in job.stages]
+    needs_torch = any("torch" in kind.libraries or kind.uses_gpu for kind in kinds)
+    return settings.image if needs_torch or settings.light_image is None else settings.light_image
 
 
 def check_overrides(settings: SageMaker, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""``launcher.execute=offline``: a plan's pipelines run on this machine, from the very definitions that would be sent.
+"""``launcher.execute``: a plan's pipelines run on this machine, from the very definitions that would be sent.
 
 Whatever a container needs and makes goes through a folder that stands in for S3, below the store. What stages made is
 then brought into the store, where the run, the report and the registry find it as if it had been made there.
@@ -6,7 +6,7 @@ then brought into the store, where the run, the report and the registry find it 
 
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from earthsnap_train.errors import IntegrityError
@@ -18,6 +18,7 @@ from launchers.local import Event, Listener, Outcome
 from launchers.sagemaker.bucket import FolderBucket
 from launchers.sagemaker.definition import Compiled, compile_definitions
 from launchers.sagemaker.execution import Execution
+from launchers.sagemaker.faults import Faults
 from launchers.sagemaker.shelf import ARTIFACT_FILE, Shelf
 from launchers.sagemaker.steps import Pipeline
 from launchers.sagemaker.submit import gather, submit
@@ -31,9 +32,14 @@ def run_pipelines(
     listen: Listener,
     *,
     only: Collection[str] | None = None,
+    faults: Mapping[str, Faults] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Outcome]:
-    """Raises the first failing job's error. A pipeline that misses a gate is told of, and those after it run all the same."""
-    run = _Offline(plan, settings, store, listen)
+    """Raises the first failing job's error. A pipeline that misses a gate is told of, and those after it run all the same.
+
+    ``faults``: by pipeline, what is to go wrong. ``sleep``: for the seconds before a job is tried again.
+    """
+    run = _Offline(plan, settings, store, listen, faults or {}, sleep)
     submit(run.compiled, plan, here, run.bucket, prefix=settings.prefix)
     for pipeline in run.compiled.pipelines:
         jobs = [job.name for job in pipeline.jobs if only is None or all(stage.name in only for stage in job.stages)]
@@ -43,8 +49,12 @@ def run_pipelines(
 
 
 class _Offline:
-    def __init__(self, plan: Plan, settings: SageMaker, store: Store, listen: Listener) -> None:
-        self.plan, self.store, self.listen = plan, store, listen
+    def __init__(
+        self, plan: Plan, settings: SageMaker, store: Store, listen: Listener, faults: Mapping[str, Faults],
+        sleep: Callable[[float], None],
+    ) -> None:  # fmt: skip
+        self.plan, self.store, self.listen, self.faults, self.sleep = plan, store, listen, faults, sleep
+        self.in_containers = settings.execute == "containers"
         self.root = store.root / "sagemaker"
         self.bucket = FolderBucket(self.root / "s3" / settings.bucket)
         self.shelf = Shelf(self.bucket, name=settings.bucket, prefix=settings.prefix)
@@ -62,6 +72,8 @@ class _Offline:
         execution = Execution(
             definition, {"Run": self.name}, s3=self.root / "s3", work=self.root / "jobs" / pipeline.name,
             about=lambda job: self._begin(stages[job]), after=lambda job: self._conclude(stages[job]),
+            told=lambda job, text: self._say(stages[job][0], "note", {"text": f"{job}: {text}"}),
+            in_containers=self.in_containers, faults=self.faults.get(pipeline.name), sleep=self.sleep,
         )  # fmt: skip
         failed = execution.run()
         if failed is not None:

@@ -17,7 +17,7 @@ def test_a_launcher_is_one_of_two() -> None:
     ("typed", "where", "allowed"),
     [
         ("launcher.module=os", "launcher.module", "launchers.local, launchers.sagemaker"),
-        ("launcher.execute=here", "launcher.execute", "offline"),
+        ("launcher.execute=here", "launcher.execute", "containers"),
         ("launcher.training.max_wait_minutes=5", "launcher.training.max_wait_minutes", "at least max_minutes"),
         ("launcher.security_groups=[sg-1]", "launcher.security_groups", "given together with subnets"),
         ("launcher.subnets=[subnet-1]", "launcher.security_groups", "given together with subnets"),

@@ -55,8 +55,10 @@ def serve_endpoint(spec: RunSpec, family: str, endpoint: EndpointName, *, comman
 
 
 def _server_command(spec: RunSpec, release: str, path: Path) -> list[str]:
-    registry, journal = Path(spec.paths.registry), Path(spec.paths.journal)
-    return start_of(release, registry=registry, journal=journal, serving=spec.serving, socket=path).command
+    paths = spec.paths
+    return start_of(
+        release, registry=Path(paths.registry), journal=paths.journal_folder, serving=spec.serving, socket=path
+    ).command
 
 
 def _listen(host: str, port: int, endpoint: EndpointName) -> socket.socket:

@@ -14,7 +14,11 @@ def endpoint_command(spec: RunSpec, family: str, endpoint: EndpointName) -> list
     at = spec.deployment.stage if endpoint == "stage" else spec.deployment.prod
     deployment: dict[str, object] = {f"{endpoint}.host": at.host, f"{endpoint}.port": at.port}
     deployment["prod.canary.shadow_share"] = spec.deployment.prod.canary.shadow_share
-    paths = {name: str(Path(getattr(spec.paths, name)).resolve()) for name in ("registry", "journal")}
+    journal = spec.paths.journal_folder
+    paths: dict[str, object] = {
+        "registry": str(Path(spec.paths.registry).resolve()),
+        "journal": None if journal is None else str(journal.resolve()),
+    }
     return [
         sys.executable, "-m", "earthsnap_train", "serve",
         *_overrides({"endpoint": endpoint, "family": family}),

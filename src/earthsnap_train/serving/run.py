@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from earthsnap_train.processes import allow_connections
-from earthsnap_train.serving.app import create_app
 from earthsnap_train.serving.protocol import Protocol
-from earthsnap_train.serving.service import Service
 
 _MAX_CONNECTIONS = 4096
 _SWITCH_S = (
@@ -20,13 +19,15 @@ _SWITCH_S = (
 )
 
 
-def run(service: Service, listening: socket.socket, *, ready: Callable[[], None]) -> None:
-    """Until SIGTERM or SIGINT; a second one does not wait for what was begun."""
+def run(
+    app: ASGIApp, listening: socket.socket, *, timeout_s: float, drain: Callable[[], None], ready: Callable[[], None]
+) -> None:
+    """Until SIGTERM or SIGINT; a second one does not wait for what was begun. ``drain``: told first, refuses new work."""
     allow_connections()
     sys.setswitchinterval(_SWITCH_S)
     config = uvicorn.Config(
-        create_app(service),
-        http=Protocol.within(service.settings.timeout_s),
+        app,
+        http=Protocol.within(timeout_s),
         loop="uvloop",
         ws="none",
         proxy_headers=False,
@@ -37,13 +38,13 @@ def run(service: Service, listening: socket.socket, *, ready: Callable[[], None]
         limit_concurrency=_MAX_CONNECTIONS,
         timeout_keep_alive=5,
     )
-    _Server(config, service, ready).run(sockets=[listening])
+    _Server(config, drain, ready).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], None], ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._service = service
+        self._drain = drain
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -59,6 +60,6 @@ class _Server(uvicorn.Server):
         yield
 
     def _told_to_end(self) -> None:
-        self._service.draining.set()
+        self._drain()
         self.force_exit = self.should_exit
         self.should_exit = True

@@ -79,21 +79,26 @@ def serve(start: Start) -> None:
     """Until SIGTERM or an interrupt. Raises IntegrityError for a release that does not fit together, ConfigError for a
     taken address."""
     end_with_lifeline()
-    listening, address = _bind(start)
+    listening, address = bind(start.host, start.port, start.socket)
     with listening, ThreadPoolExecutor(1) as beside:
-        opening: Future[Service] = beside.submit(_open, start)
-        from earthsnap_train.serving.run import run  # FastAPI and uvicorn, while models are read
+        opening: Future[Service] = beside.submit(open_service, start)
+        from earthsnap_train.serving.app import create_app  # FastAPI and uvicorn, while models are read
+        from earthsnap_train.serving.run import run
 
         service = opening.result()
         try:
-            run(service, listening, ready=lambda: print(f"{start.release} answers at {address}", flush=True))  # noqa: T201
+            run(
+                create_app(service), listening, timeout_s=start.serving.timeout_s, drain=service.draining.set,
+                ready=lambda: print(f"{start.release} answers at {address}", flush=True),  # noqa: T201
+            )  # fmt: skip
         finally:
             service.close()
             if start.socket is not None:
                 start.socket.unlink(missing_ok=True)
 
 
-def _open(start: Start) -> "Service":
+def open_service(start: Start) -> "Service":
+    """Raises IntegrityError where a file of the release is not what was registered, or it does not fit together."""
     from earthsnap_train.release.bundle_files import release_digest
     from earthsnap_train.release.load import Opened, load_and_try, open_release
     from earthsnap_train.serving.precision import holds
@@ -127,20 +132,20 @@ def _open(start: Start) -> "Service":
     return Service(opened, Identity(release=start.release, digest=digest, family=start.family), settings, start.journal)
 
 
-def _bind(start: Start) -> tuple[socket.socket, str]:
+def bind(host: str, port: int, unix: Path | None = None) -> tuple[socket.socket, str]:
     """Bound, and not yet listening: who connects too early is refused rather than left waiting."""
     try:
-        if start.socket is not None:
-            start.socket.unlink(missing_ok=True)
+        if unix is not None:
+            unix.unlink(missing_ok=True)
             listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listening.bind(str(start.socket))
-            return listening, f"unix:{start.socket}"
-        listening = socket.create_server((start.host, start.port), backlog=_BACKLOG)
+            listening.bind(str(unix))
+            return listening, f"unix:{unix}"
+        listening = socket.create_server((host, port), backlog=_BACKLOG)
     except OSError as error:
-        where = str(start.socket) if start.socket is not None else f"{start.host}:{start.port}"
+        where = str(unix) if unix is not None else f"{host}:{port}"
         raise ConfigError(
             f"cannot listen at {where}: {error.strerror}",
-            where="socket" if start.socket is not None else "port",
+            where="socket" if unix is not None else "port",
             remedy="port=0 takes any that is free",
         ) from error
     host, port = listening.getsockname()[:2]

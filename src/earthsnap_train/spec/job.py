@@ -102,11 +102,13 @@ class History(SpecModel):
 
 
 class Serve(SpecModel):
-    """One ``release`` (a name, or a folder that holds one), or a whole ``endpoint`` as the registry wants it."""
+    """One ``release`` (a name, or a folder that holds one), a whole ``endpoint`` as the registry wants it, or whatever is
+    loaded over HTTP from below the folder ``models``."""
 
     verb: Literal["serve"]
     release: str | None
     endpoint: EndpointName | None
+    models: str | None
     family: str | None
     host: str
     port: Annotated[int, Field(ge=0, le=65535)]

@@ -9,6 +9,7 @@ from earthsnap_train.spec.model import SpecModel
 
 Positive = Annotated[int, Field(ge=1)]
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$", max_length=2048)]
+Image = Annotated[str, Field(pattern=r"^[^\s/]+(/[^\s/]+)*$", max_length=255)]
 NetworkId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$", max_length=32)]
 
 
@@ -66,11 +67,12 @@ class SageMaker(SpecModel):
     """
 
     module: Literal["launchers.sagemaker"]
-    execute: Literal["offline"] | None
+    execute: Literal["offline", "containers"] | None
     region: Region
     bucket: BucketName
     prefix: Prefix
-    image: Annotated[str, Field(pattern=r"^[^\s/]+(/[^\s/]+)*$", max_length=255)]
+    image: Image
+    light_image: Image | None
     role: Arn
     entry_role: Arn
     kms_key: KmsKey | None

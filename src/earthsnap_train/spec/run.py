@@ -1,5 +1,6 @@
 """The whole of a declaration, as it comes through the door."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -25,13 +26,17 @@ FamilyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 
 
 class Paths(SpecModel):
-    """Folders of this machine; none of them changes a result."""
+    """Folders of this machine; none of them changes a result. ``journal: null`` keeps nothing of what servers answer."""
 
     store: str
     outputs: str
     registry: str
     groupings: str
-    journal: str
+    journal: str | None
+
+    @property
+    def journal_folder(self) -> Path | None:
+        return None if self.journal is None else Path(self.journal)
 
 
 class RunSpec(SpecModel):

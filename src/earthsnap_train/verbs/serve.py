@@ -1,4 +1,4 @@
-"""``serve``: answers for one release, or keeps an endpoint as the registry wants it. Never imports torch."""
+"""``serve``: answers for one release or several, or keeps an endpoint as the registry wants it. Never imports torch."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ def run(spec: RunSpec) -> tuple[int, None]:
     """Until it is told to end."""
     job = spec.job
     assert isinstance(job, Serve)
-    if (job.release is None) == (job.endpoint is None):
+    if (job.release, job.endpoint, job.models).count(None) != 2:
         raise ConfigError(
             "say what is to be served",
             where="release",
-            allowed="either a release or an endpoint",
+            allowed="one of release, endpoint and models",
             remedy="earthsnap serve release=plants-7, or earthsnap serve endpoint=prod",
         )
     if job.endpoint is not None:
@@ -24,13 +24,19 @@ def run(spec: RunSpec) -> tuple[int, None]:
 
         serve_endpoint(spec, family_served(Path(spec.paths.registry), job.family), job.endpoint)
         return 0, None
+    if job.models is not None:
+        from earthsnap_train.serving.models_server import serve_models
+
+        socket = None if job.socket is None else Path(job.socket)
+        serve_models(Path(job.models), spec.serving, host=job.host, port=job.port, socket=socket)
+        return 0, None
     from earthsnap_train.serving.server import serve, start_of
 
     assert job.release is not None
     start = start_of(
         job.release,
         registry=Path(spec.paths.registry),
-        journal=Path(spec.paths.journal),
+        journal=spec.paths.journal_folder,
         serving=spec.serving,
         host=job.host,
         port=job.port,

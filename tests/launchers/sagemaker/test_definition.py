@@ -297,6 +297,23 @@ def golden(folder: Path) -> dict[str, str]:
     return kept
 
 
+def test_jobs_that_teach_nothing_run_in_the_light_image(tmp_path: Path) -> None:
+    light = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/light:1"
+    made = compiled(*DEMO, f"launcher.light_image={light}", folder=tmp_path)
+
+    found: dict[str, bool] = {}
+    for text in made.definitions.values():
+        for step in json.loads(text)["Steps"]:
+            request = step["Arguments"]
+            image = request.get("AppSpecification", {}).get("ImageUri")
+            if step["Type"] in ("Processing", "Training"):
+                found[step["Name"].rstrip("-0123456789")] = image == light
+    assert {name for name, is_light in found.items() if is_light} == {
+        "draw", "ingest", "select", "records", "evaluate", "evaluate-family", "bundle", "report",
+    }  # fmt: skip
+    assert {name for name, is_light in found.items() if not is_light} == {"trunk", "embed", "train", "export"}
+
+
 if __name__ == "__main__":
     import tempfile
 

@@ -1,26 +1,26 @@
 """The demo made small, through its pipelines: from nothing to the very release that a run on this machine makes."""
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from earthsnap_train.errors import StageError
-from earthsnap_train.pipeline.plan import digest_of
+import launchers.local
+from earthsnap_train.pipeline.plan import Plan, Stage, digest_of
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Store
-from earthsnap_train.spec.launcher import SageMaker
-from launchers.sagemaker.bucket import FolderBucket
-from launchers.sagemaker.definition import compile_definitions
-from launchers.sagemaker.execution import Execution
-from launchers.sagemaker.shelf import Shelf
-from launchers.sagemaker.submit import gather, submit
-from tests.conftest import DEMO, FinishedRun, environment, program
+from earthsnap_train.release.bundle_files import release_digest
+from earthsnap_train.spec.launcher import Local, SageMaker
+from launchers.local import Event
+from launchers.sagemaker.faults import Faults
+from launchers.sagemaker.offline import run_pipelines
+from launchers.sagemaker.shelf import Done
+from tests.conftest import DEMO, FinishedRun, declare, environment, program
 from tests.launchers.sagemaker.declared import ON_SAGEMAKER, declared
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("offline")]
@@ -84,34 +84,91 @@ def test_jobs_that_are_cut_otherwise_find_everything_done(offline: Offline) -> N
     assert all(stage["cached"] for stage in offline.summaries[-1]["stages"].values())
 
 
-def test_training_that_is_ended_has_saved_what_it_had(offline: Offline) -> None:
-    """The limit of its time comes long before its end, and long before a checkpoint would have been due."""
+def test_a_run_with_faults_makes_the_release_of_one_without(offline: Offline, tmp_path: Path) -> None:
+    """Training is interrupted long before a checkpoint is due, a machine is lost while it uploads, a gate is missed. Only
+    what is taught anew, and what comes of it, runs again."""
     prepared, settings = offline.prepared("launcher.checkpoint_every_s=3600")
-    longer = [_longer(stage) if stage.name == "train/parent" else stage for stage in prepared.plan.stages]
-    plan = prepared.plan.model_copy(update={"stages": tuple(longer)})
-    compiled = compile_definitions(plan, settings)
-    s3 = offline.folder / "store" / "sagemaker" / "s3"
-    bucket = FolderBucket(s3 / settings.bucket)
-    shelf = Shelf(bucket, name=settings.bucket, prefix=settings.prefix)
-    run = digest_of(prepared.plan.model_dump(mode="json"))[:16]
-    parent = next(one for one in compiled.pipelines if one.name == "plants-debug-parent")
-    submit(compiled, plan, prepared.places, bucket, prefix=settings.prefix)
-    gather(parent, ["train"], shelf, run)
-    definition = json.loads(compiled.definitions["plants-debug-parent"])
-    definition["Steps"] = definition["Steps"][:1]
-    definition["Steps"][0]["Arguments"]["StoppingCondition"]["MaxRuntimeInSeconds"] = 30
+    child = next(node for node in prepared.plan.nodes if node.startswith("child/"))
+    plan = taught_longer(prepared.plan, gate=f"nodes.{child}.top1")
+    judged = [f"{kind}/{child}" for kind in ("train", "export", "evaluate")]  # found, and judged again
+    anew = ["train/parent", "export/parent", "evaluate/parent", "evaluate/family", "bundle"]
+    store = Store(shutil.copytree(offline.folder / "store", tmp_path / "store"))
+    calm = Store(shutil.copytree(offline.folder / "store", tmp_path / "calm", ignore=lambda *_: ["sagemaker"]))
+    bucket = tmp_path / "store" / "sagemaker" / "s3" / settings.bucket / settings.prefix
+    run = bucket / "runs" / run_name(plan)
+    repeat(bucket / "runs" / run_name(prepared.plan), run, without=anew)
+    told: list[str] = []
+    kept: list[str] = []
+    half: list[str] = []
 
-    with pytest.raises(StageError, match="143"):
-        Execution(definition, {"Run": run}, s3=s3, work=offline.folder / "ended").run()
+    def listen(event: Event) -> None:
+        if event.kind == "note":
+            told.append(event.values["text"])
+            kept.extend(path.name for path in (bucket / "checkpoints").rglob("last.ckpt"))
 
-    kept = s3 / settings.bucket / settings.prefix / "checkpoints" / run / "plants-debug-parent" / "train"
-    assert len(list(kept.rglob("last.ckpt"))) == 1
-    assert "stopped; the same job goes on" in (offline.folder / "ended" / "logs" / "train.log").read_text()
+    outcomes = run_pipelines(
+        plan, settings, store, prepared.places, listen, only=[*anew, *judged],
+        faults={
+            "plants-debug-parent": Faults(interrupted={"train": "*"}),
+            "plants-debug-release": Faults(lost={"bundle": "*/taxonomy.parquet"}),
+        },
+        sleep=lambda _: half.extend(_unfinished(bucket / "store")),
+    )  # fmt: skip
+    needed = {stage.name for stage in plan.stages} - {"report"}
+    local = launchers.local.launch(plan, _local(), calm, prepared.places, lambda event: None, only=needed)
+
+    spot, lost, missed = (next(text for text in told if part in text) for part in ("spot", "lost", child[6:]))
+    assert spot == "train: its spot capacity was taken away; it is started again with its checkpoints"
+    assert "last.ckpt" in kept
+    assert lost == "bundle: its machine was lost; it is tried again in 60 s"
+    assert half == [outcomes["bundle"].artifact.key]
+    assert "misses a gate" in missed
+    reasons = json.loads((run / f"plants-debug-{child.replace('/', '-')}" / "gates" / "gates.json").read_bytes())[
+        "missed"
+    ]
+    assert len(reasons) == 1
+    assert f"nodes.{child}.top1" in reasons[0]
+    there, here = (where.path(made["bundle"].artifact.key) for where, made in ((store, outcomes), (calm, local)))
+    assert release_digest(there) == release_digest(here)
+    for name in anew:
+        store.verify(outcomes[name].artifact.key)
 
 
-def _longer(stage: Any) -> Any:
-    training: Mapping[str, Any] = stage.settings["training"]
-    return stage.model_copy(update={"settings": stage.settings | {"training": {**training, "num_epochs": 100_000}}})
+def taught_longer(plan: Plan, *, gate: str) -> Plan:
+    """The parent for some more epochs; and nothing can pass ``gate``."""
+
+    def changed(stage: Stage) -> Stage:
+        settings: dict[str, Any] = dict(stage.settings)
+        if stage.name == "train/parent":
+            settings["training"] = {**settings["training"], "num_epochs": 20}
+        if stage.name == "evaluate/family":
+            settings["gates"] = {gate: {"min": 2.0, "max": None}}
+        return stage.model_copy(update={"settings": settings})
+
+    return plan.model_copy(update={"stages": tuple(map(changed, plan.stages))})
+
+
+def run_name(plan: Plan) -> str:
+    return digest_of(plan.model_dump(mode="json"))[:16]
+
+
+def repeat(earlier: Path, run: Path, *, without: list[str]) -> None:
+    """What an earlier run has done is done in this one too."""
+    for pointer in (earlier / "stages").iterdir():
+        if Done.model_validate_json(pointer.read_bytes()).stage not in without:
+            (run / "stages").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(pointer, run / "stages" / pointer.name)
+
+
+def _unfinished(store: Path) -> list[str]:
+    """Artifacts of which something has been uploaded, and which nobody takes for whole."""
+    return [folder.name for folder in store.iterdir() if not (folder / "artifact.json").exists()]
+
+
+def _local() -> Local:
+    launcher = declare(*DEMO).launcher
+    assert isinstance(launcher, Local)
+    return launcher
 
 
 def test_a_container_needs_no_aws_and_no_boto3(offline: Offline) -> None:
