@@ -5,12 +5,13 @@ and of two jobs that make the same thing at once the first has made it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from earthsnap_train.data.source_s3 import BucketListing
 from earthsnap_train.errors import IntegrityError
 from earthsnap_train.pipeline.plan import digest_of
 from earthsnap_train.pipeline.store import NOTES, Artifact
@@ -88,6 +89,34 @@ class Shelf:
         ]
         manifest = [{"prefix": self.root}, index, *objects]
         self._bucket.write(self._key(f"runs/{run}/{name}.manifest"), json.dumps(manifest, indent=0).encode())
+
+    def join_channels(self, run: str, pipeline: str, follower: str, before: Collection[str]) -> None:
+        """One list of what all of ``before`` made, once they have all ended; until then there is nothing to do.
+
+        Each of them calls it when it has written its own list, so that the last one finds them all.
+        """
+        lists = [self._bucket.read(self._key(f"runs/{run}/{pipeline}/{one}.manifest")) for one in before]
+        if any(one is None for one in lists):
+            return
+        objects = [name for one in lists for name in json.loads(one or b"")[1:]]
+        content = json.dumps([{"prefix": self.root}, *dict.fromkeys(objects)], indent=0).encode()
+        self._bucket.write(self._key(f"runs/{run}/{pipeline}/{follower}.{places.BEFORE_CHANNEL}.manifest"), content)
+
+    # ---- shards
+
+    def shard(self, key: str, number: int, count: int) -> bytes | None:
+        return self._bucket.read(self._key(places.shard(key, number, count)))
+
+    def put_shard(self, key: str, number: int, count: int, content: bytes) -> None:
+        """Whoever measured the same share before is not written over."""
+        self._bucket.write_new(self._key(places.shard(key, number, count)), content)
+
+    # ---- photographs in another bucket
+
+    def listing(self, digest: str) -> BucketListing | None:
+        """What the plan was made of; None where photographs were brought into this bucket."""
+        content = self._bucket.read(self._key(places.external("photographs", digest) + places.LISTING))
+        return BucketListing.model_validate_json(content) if content is not None else None
 
     def _key(self, below: str) -> str:
         return f"{self._prefix}/{below}"

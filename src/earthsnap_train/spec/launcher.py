@@ -38,10 +38,14 @@ class Machine(SpecModel):
 
 
 class TrainingMachine(Machine):
-    """``spot``: cheaper, may be taken away at any moment. ``max_wait_minutes``: work and waiting for capacity together."""
+    """``spot``: cheaper, may be taken away at any moment. ``max_wait_minutes``: work and waiting for capacity together.
+
+    ``instance_count``: machines that teach one network together; a search has one.
+    """
 
     spot: bool
     max_wait_minutes: Positive
+    instance_count: Annotated[int, Field(ge=1, le=64)]
 
     @field_validator("max_wait_minutes")
     @classmethod
@@ -82,6 +86,7 @@ class SageMaker(SpecModel):
     nodes: dict[str, dict[str, object]]
     retries: Retries
     data_jobs: Annotated[int, Field(ge=1, le=20)]
+    qa_instances: Annotated[int, Field(ge=1, le=100)]
     fuse: bool
     threads: Positive
     devices_per_trial: Positive

@@ -126,7 +126,7 @@ def test_a_definition_of_more_than_a_mebibyte_is_refused(wide: tuple[str, ...], 
     plan = prepare(spec, Store(tmp_path / "store")).plan
 
     with pytest.raises(ConfigError, match="bytes") as caught:
-        compile_definitions(plan, spec.launcher.model_copy(update={"tags": tags}))
+        compile_definitions(plan, spec.launcher.model_copy(update={"tags": tags, "subnets": ["s" * 32] * 16}))
     assert "launcher.fuse=true" in caught.value.remedy
 
 

@@ -168,7 +168,7 @@ def test_what_a_step_before_made_is_read_from_its_channel(
     settings = {"classes": ["rosa"], "class_of": {}, "group_of": {}, "max_train_per_group": None, "seed": 0}
     select = Stage(name="select/flat", kind="select", node="flat", inputs={"manifest": "ingest"}, settings=settings)  # type: ignore[arg-type]
 
-    assert container.run(select, channels={"step-ingest": container.channel(stage)}) == 0
+    assert container.run(select, channels={"before": container.channel(stage)}) == 0
 
     made = container.shelf.find(container.told("ingest").key)
     assert made is not None
@@ -180,7 +180,7 @@ def test_an_artifact_that_was_cut_short_on_its_way_is_refused(container: Contain
     shown = container.channel(DRAW)
     next(shown.rglob("labels.csv")).write_text("cut")
 
-    assert container.run(DRAW, channels={"step-draw": shown}) == 4
+    assert container.run(DRAW, channels={"before": shown}) == 4
 
     assert "labels.csv is not what draw wrote" in container.said("message")
 
