@@ -130,7 +130,7 @@ class _Writer:
         inputs = [
             {"InputName": name, "S3Input": {
                 "S3Uri": uri, "LocalPath": f"{places.ROOT}/{places.PROCESSING_INPUTS}/{name}", "S3DataType": kind,
-                "S3InputMode": "File", "S3DataDistributionType": _distribution(job, name)}}
+                "S3InputMode": settings.input_mode, "S3DataDistributionType": _distribution(job, name)}}
             for name, kind, uri in self._channels(job)
         ]  # fmt: skip
         cluster: Json = {
@@ -165,7 +165,7 @@ class _Writer:
         settings = self.settings
         key = {"KmsKeyId": settings.kms_key} if settings.kms_key else {}
         channels = [
-            {"ChannelName": name, "InputMode": "File", "DataSource": {"S3DataSource": {
+            {"ChannelName": name, "InputMode": settings.input_mode, "DataSource": {"S3DataSource": {
                 "S3DataType": kind, "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}}}
             for name, kind, uri in self._channels(job)
         ]  # fmt: skip
@@ -174,7 +174,7 @@ class _Writer:
             stopping["MaxWaitTimeInSeconds"] = machine.max_wait_minutes * 60
         arguments: Json = {
             "AlgorithmSpecification": {
-                "TrainingImage": settings.image, "TrainingInputMode": "File", **_command(job)
+                "TrainingImage": settings.image, "TrainingInputMode": settings.input_mode, **_command(job)
             },
             "RoleArn": settings.role,
             "InputDataConfig": channels,

@@ -67,6 +67,7 @@ class SageMaker(SpecModel):
     """Jobs of SageMaker pipelines. ``definitions``: the folder that ``plan`` writes them into.
 
     ``kinds`` and ``nodes``: what differs from ``processing`` and ``training`` for a kind of stage, for a node.
+    ``input_mode`` has one choice: batches are drawn from all shards at random, which streaming would make many requests of.
     """
 
     module: Literal["launchers.sagemaker"]
@@ -87,6 +88,7 @@ class SageMaker(SpecModel):
     retries: Retries
     data_jobs: Annotated[int, Field(ge=1, le=20)]
     qa_instances: Annotated[int, Field(ge=1, le=100)]
+    input_mode: Literal["File"]
     fuse: bool
     threads: Positive
     devices_per_trial: Positive

@@ -94,6 +94,12 @@ def test_a_whole_network_is_taught_by_a_training_job_even_where_steps_are_joined
     assert [(job.name, job.on) for job in parent.jobs] == [("train", "training"), ("export-to-evaluate", "processing")]
 
 
+def test_reading_at_random_places_from_a_stream_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"launcher\..*input_mode.*FastFile") as caught:
+        declared(*DEMO, "launcher.input_mode=FastFile")
+    assert "File" in caught.value.allowed
+
+
 def step_of(one: Compiled, pipeline: str, job: str) -> Any:
     return next(step for step in json.loads(one.definitions[pipeline])["Steps"] if step["Name"] == job)
 

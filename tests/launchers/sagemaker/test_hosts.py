@@ -108,7 +108,7 @@ class Together:
 def test_two_machines_come_to_what_one_does_and_the_first_alone_writes_it(
     tiny: Callable[..., Tiny], tmp_path: Path
 ) -> None:
-    family = tiny("training=full", "backbone.name=test_vit", "training.num_epochs=2")
+    family = tiny("training=full", "backbone.name=test_vit", "training.num_epochs=2", "evaluation.flat=off")
     job = Together(family, tmp_path)
 
     job.run()
