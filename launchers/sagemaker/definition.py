@@ -17,6 +17,7 @@ from launchers.photographs import are_in_a_bucket
 from launchers.sagemaker import places
 from launchers.sagemaker.description import JobDescription, describe, descriptions_digest
 from launchers.sagemaker.machines import check_overrides, machine_of
+from launchers.sagemaker.photographs import chosen_by
 from launchers.sagemaker.steps import Job, Pipeline, pipelines_of
 
 Json = dict[str, Any]
@@ -206,9 +207,14 @@ class _Writer:
         channels: list[tuple[str, str, Any]] = [(places.JOB_CHANNEL, "S3Prefix", told)]
         for name in job.externals:
             lies = f"{self.root}/{places.external(name, self.plan.externals[name])}"
-            is_listed = name == "photographs" and are_in_a_bucket(self.plan)
-            kind, end = ("ManifestFile", places.LISTED) if is_listed else ("S3Prefix", "/")
-            channels.append((places.external_channel(name), kind, lies + end))
+            channel = places.external_channel(name)
+            if name == "photographs" and chosen_by(job):
+                uri = self._run_uri(self.pipeline.name, f"{job.name}.photographs.manifest")
+                channels.append((channel, "ManifestFile", uri))
+            elif name == "photographs" and are_in_a_bucket(self.plan):
+                channels.append((channel, "ManifestFile", f"{lies}/{places.LISTED}"))
+            else:
+                channels.append((channel, "S3Prefix", f"{lies}/"))
         if job.before:
             # Of several, the one that ends last has listed what all of them made.
             writer = job.before[0] if len(job.before) == 1 else f"{job.name}.{places.BEFORE_CHANNEL}"

@@ -33,7 +33,7 @@ from launchers.sagemaker.bucket import Bucket, FolderBucket, S3Bucket
 from launchers.sagemaker.description import JobDescription
 from launchers.sagemaker.gates import write_gates
 from launchers.sagemaker.hosts import read_host
-from launchers.sagemaker.photographs import photographs_of, require_unchanged, root_of_listed
+from launchers.sagemaker.photographs import photographs_of, require_unchanged, root_of_listed, root_of_own
 from launchers.sagemaker.shelf import Done, Shelf, read_channel
 from launchers.sagemaker.steps import JUDGES
 
@@ -257,6 +257,9 @@ class Work:
             if places.S3_VARIABLE not in os.environ and any(stage.kind == "ingest" for stage in self.job.stages):
                 require_unchanged(listing)  # all that comes after it holds photographs against their sha256
             return root_of_listed(channel, listing, self.root / "photographs")
+        if name == "photographs":
+            prefix = os.environ[places.PREFIX_VARIABLE]
+            return root_of_own(channel, f"{prefix}/{places.external(name, digest)}")
         if name in places.FOLDERS:
             return channel
         (file,) = sorted(channel.iterdir())

@@ -3,13 +3,14 @@
 ::
 
     <prefix>/externals/<name>/<digest>/...        what comes from outside: photographs, tables, weights
-    <prefix>/externals/photographs/<digest>.manifest    which objects of another bucket are the photographs
+    <prefix>/externals/photographs/<digest>/objects.manifest    which objects of another bucket they are
     <prefix>/plans/<digest>/<pipeline>/<job>/job.json   what a container is told to do
     <prefix>/store/<key>/...                      artifacts, each whole once its artifact.json is there
     <prefix>/shards/<key>/2-of-3.parquet          what one of three machines measured for the stage of that key
     <prefix>/runs/<run>/stages/<stage>.json       which artifact a stage has in this run
     <prefix>/runs/<run>/<pipeline>/<job>.manifest     the objects that a job made, or (``.before.manifest``: from jobs
-                                                  of its pipeline; ``.earlier.manifest``: from others) is to read
+                                                  of its pipeline; ``.earlier.manifest``: from others;
+                                                  ``.photographs.manifest``: of all photographs) is to read
     <prefix>/runs/<run>/<pipeline>/gates/gates.json   whether what a pipeline made is good enough
     <prefix>/checkpoints/<run>/<pipeline>/<job>/  what survives when spot capacity is taken away
 """
@@ -36,8 +37,8 @@ EARLIER_CHANNEL = "earlier"
 BEFORE_CHANNEL = "before"
 JOB_FILE = "job.json"
 GATES_FILE = "gates.json"
-LISTED = ".manifest"
-LISTING = ".json"  # of photographs in another bucket, as they were when the plan was made
+LISTED = "objects.manifest"
+LISTING = "objects.json"  # photographs in another bucket, as they were when the plan was made
 FOLDERS = ("photographs", "base")  # externals that are folders; the others are one file each
 
 

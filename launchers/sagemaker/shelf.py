@@ -59,11 +59,12 @@ class Shelf:
         assert faster is not None
         return faster
 
-    def fetch(self, artifact: Artifact, folder: Path) -> None:
-        """Brings an artifact's files into ``folder``, and its ``artifact.json``."""
+    def fetch(self, artifact: Artifact, folder: Path, *, only: Collection[str] | None = None) -> None:
+        """Brings an artifact's files into ``folder``, or ``only`` some of them, and its ``artifact.json``."""
         place = places.artifact(artifact.key)
+        names = artifact.files if only is None else only
         with ThreadPoolExecutor(NUM_CONNECTIONS) as pool:
-            list(pool.map(lambda n: self._bucket.download(self._key(f"{place}/{n}"), folder / n), artifact.files))
+            list(pool.map(lambda n: self._bucket.download(self._key(f"{place}/{n}"), folder / n), names))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ARTIFACT_FILE).write_text(artifact.model_dump_json(indent=1))
 
@@ -115,8 +116,16 @@ class Shelf:
 
     def listing(self, digest: str) -> BucketListing | None:
         """What the plan was made of; None where photographs were brought into this bucket."""
-        content = self._bucket.read(self._key(places.external("photographs", digest) + places.LISTING))
+        content = self._bucket.read(self._key(f"{places.external('photographs', digest)}/{places.LISTING}"))
         return BucketListing.model_validate_json(content) if content is not None else None
+
+    def write_photographs(self, run: str, name: str, digest: str, uris: Collection[str]) -> None:
+        """A manifest of some of the photographs, wherever they lie."""
+        there = self.listing(digest)
+        own = f"{self.root}{places.external('photographs', digest)}/"
+        prefix = own if there is None else f"s3://{there.bucket}/{there.prefix}"
+        content = json.dumps([{"prefix": prefix}, *sorted(uris)], indent=0).encode()
+        self._bucket.write(self._key(f"runs/{run}/{name}.photographs.manifest"), content)
 
     def _key(self, below: str) -> str:
         return f"{self._prefix}/{below}"

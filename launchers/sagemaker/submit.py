@@ -8,7 +8,12 @@ from launchers.photographs import are_in_a_bucket
 from launchers.sagemaker import places
 from launchers.sagemaker.bucket import Bucket
 from launchers.sagemaker.definition import Compiled
-from launchers.sagemaker.photographs import point_at_photographs
+from launchers.sagemaker.photographs import (
+    chosen_by,
+    chosen_photographs,
+    photographs_digest,
+    point_at_photographs,
+)
 from launchers.sagemaker.shelf import Shelf
 from launchers.sagemaker.steps import Pipeline
 
@@ -36,6 +41,9 @@ def gather(pipeline: Pipeline, jobs: Collection[str], shelf: Shelf, run: str) ->
             assert artifact is not None, f"{pipeline.name} was started before {stage} was done"
             made[stage] = artifact
         shelf.write_channel(run, f"{pipeline.name}/{job.name}.{places.EARLIER_CHANNEL}", made)
+        if chosen := chosen_by(job):
+            uris = chosen_photographs([made[name] for name in chosen], made["ingest"], shelf)
+            shelf.write_photographs(run, f"{pipeline.name}/{job.name}", photographs_digest(made["ingest"]), uris)
 
 
 def _upload(bucket: Bucket, place: str, here: Path) -> None:

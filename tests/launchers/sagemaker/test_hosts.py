@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from earthsnap_train.pipeline.store import Artifact, Store
+from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.launcher import SageMaker
 from launchers.sagemaker.bucket import FolderBucket
 from launchers.sagemaker.definition import compile_definitions
@@ -20,6 +19,7 @@ from launchers.sagemaker.shelf import Shelf
 from launchers.sagemaker.submit import submit
 from tests.conftest import Tiny
 from tests.launchers.sagemaker.declared import declared
+from tests.launchers.sagemaker.pipelines import RUN, shelved
 
 
 def told(folder: Path, current: str, *hosts: str, **more: str) -> Host:
@@ -60,9 +60,6 @@ def test_they_meet_elsewhere_where_that_is_said(tmp_path: Path) -> None:
 # ---- taught by two
 
 
-RUN = "first"
-
-
 class Together:
     """The training job of a tiny family's parent, as its pipeline has it; what it reads lies in the bucket."""
 
@@ -76,26 +73,11 @@ class Together:
         self.pipeline = next(one for one in compiled.pipelines if one.node == "parent")
         submit(compiled, family.plan, family.places, bucket, prefix=settings.prefix)
         job = self.pipeline.jobs[0]
-        store = Store(folder / "store")
-        made = {name: self._put(store, name) for name in job.earlier}
+        made = {name: shelved(self.shelf, Store(folder / "store"), family, name) for name in job.earlier}
         self.shelf.write_channel(RUN, f"{self.pipeline.name}/{job.name}.earlier", made)
         definition: dict[str, Any] = json.loads(compiled.definitions[self.pipeline.name])
         self.definition = {**definition, "Steps": definition["Steps"][:1]}
         self.definition["Steps"][0]["Arguments"]["Environment"]["OMP_NUM_THREADS"] = "1"
-
-    def _put(self, store: Store, stage: str) -> Artifact:
-        key = sha256(stage.encode()).hexdigest()[:40]
-        with store.building(key) as folder:
-            (folder / "copied").symlink_to(self.family.out(stage))
-            for file in (folder / "copied").rglob("*"):
-                if file.is_file():
-                    (folder / file.relative_to(folder / "copied")).parent.mkdir(parents=True, exist_ok=True)
-                    (folder / file.relative_to(folder / "copied")).write_bytes(file.read_bytes())
-            (folder / "copied").unlink()
-            artifact = store.publish(
-                folder, key=key, kind=stage.partition("/")[0], stage=stage, made_of={}, seconds=0.0, num_images=0
-            )
-        return self.shelf.put(store.path(key), artifact)
 
     def run(self) -> None:
         Execution(self.definition, {"Run": RUN}, s3=self.folder / "s3", work=self.folder / "work").run()
@@ -108,7 +90,7 @@ class Together:
 def test_two_machines_come_to_what_one_does_and_the_first_alone_writes_it(
     tiny: Callable[..., Tiny], tmp_path: Path
 ) -> None:
-    family = tiny("training=full", "backbone.name=test_vit", "training.num_epochs=2", "evaluation.flat=off")
+    family = tiny("training=full", "backbone.name=test_vit", "training.num_epochs=1", "evaluation.flat=off")
     job = Together(family, tmp_path)
 
     job.run()

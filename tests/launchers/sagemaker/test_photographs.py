@@ -1,7 +1,7 @@
 """Photographs in the user's own bucket: the plan is the same here and there, and jobs read them where they lie."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,16 @@ from earthsnap_train.data.source_s3 import BucketListing, Object, fetch, list_ag
 from earthsnap_train.errors import ConfigError, DataError
 from earthsnap_train.pipeline.prepare import prepare
 from earthsnap_train.pipeline.store import Store
-from earthsnap_train.spec.launcher import Local
+from earthsnap_train.spec.launcher import Local, SageMaker
 from launchers.local import launch
-from launchers.sagemaker.photographs import require_unchanged, root_of_listed
-from tests.conftest import declare, draw_folder
-from tests.launchers.sagemaker.pipelines import DataPipeline
+from launchers.sagemaker.bucket import FolderBucket
+from launchers.sagemaker.definition import compile_definitions
+from launchers.sagemaker.photographs import require_unchanged, root_of_listed, root_of_own
+from launchers.sagemaker.shelf import Done, Shelf
+from launchers.sagemaker.submit import gather
+from tests.conftest import Tiny, declare, draw_folder
+from tests.launchers.sagemaker.declared import declared
+from tests.launchers.sagemaker.pipelines import RUN, DataPipeline, shelved
 
 BUCKET = "the-users-own"
 
@@ -57,9 +62,9 @@ def test_a_run_here_and_jobs_on_two_machines_make_the_same_of_a_bucket(typed: tu
     data.run("look", "ingest")
 
     assert not mirror.exists()
-    assert not list(data.place.glob("externals/photographs/*/*"))
+    assert not list(data.place.glob("externals/**/*.png"))
     assert "16 of 16 photographs were measured by 2 machines" in data.log("ingest")
-    (listed,) = data.place.glob("externals/photographs/*.manifest")
+    (listed,) = data.place.glob("externals/photographs/*/objects.manifest")
     prefix, *names = json.loads(listed.read_text())
     assert prefix == {"prefix": f"s3://{BUCKET}/flora/"}
     assert (len(names), "notes.txt" in names) == (16, False)
@@ -115,6 +120,51 @@ def test_jobs_read_no_other_service_that_speaks_s3(typed: tuple[str, ...], tmp_p
 
     with pytest.raises(ConfigError, match=r"dataset\.source\.endpoint_url: jobs on SageMaker read"):
         data.run("ingest")
+
+
+def test_a_nodes_job_is_given_the_photographs_of_its_node_and_those_of_release_all(
+    tiny: Callable[..., Tiny], tmp_path: Path
+) -> None:
+    family, settings = tiny(), declared("name=tiny", "+experiment=plants").launcher
+    assert isinstance(settings, SageMaker)
+    compiled = compile_definitions(family.plan, settings)
+    child = next(one for one in compiled.pipelines if one.node == "child/fagaceae")
+    release = compiled.pipelines[-1]
+    shelf = Shelf(FolderBucket(tmp_path / "s3"), name=settings.bucket, prefix=settings.prefix)
+    job = next(one for one in child.jobs if one.name == "evaluate")
+    for name in job.earlier:
+        artifact = shelved(shelf, Store(tmp_path / "store"), family, name)
+        shelf.tell(RUN, Done(stage=name, key=artifact.key, cached=False))
+
+    gather(child, [job.name], shelf, RUN)
+
+    (written,) = (tmp_path / "s3" / settings.prefix / "runs" / RUN / child.name).glob("*.photographs.manifest")
+    prefix, *names = json.loads(written.read_text())
+    own = f"externals/photographs/{family.plan.externals['photographs'][:40]}/"
+    assert prefix == {"prefix": f"s3://{settings.bucket}/{settings.prefix}/{own}"}
+    assert sorted(names) == sorted(
+        f"fagaceae/{s}/{at}.png" for s in ("quercus-ilex", "quercus-robur") for at in range(12)
+    )
+    steps = {
+        pipeline.name: next(s for s in json.loads(compiled.definitions[pipeline.name])["Steps"] if s["Name"] == name)
+        for pipeline, name in ((child, "evaluate"), (release, "evaluate-family"))
+    }
+    kinds = {
+        name: one["S3Input"]["S3DataType"]
+        for name, step in steps.items()
+        for one in step["Arguments"]["ProcessingInputs"]
+        if one["InputName"] == "external-photographs"
+    }
+    assert kinds == {child.name: "ManifestFile", release.name: "S3Prefix"}
+
+
+@pytest.mark.parametrize("below", ["earthsnap/externals/photographs/abc", "."])
+def test_own_photographs_are_found_by_whole_keys_and_by_what_follows_the_prefix(below: str, tmp_path: Path) -> None:
+    photograph = tmp_path / below / "Rosa" / "1.png"
+    photograph.parent.mkdir(parents=True)
+    photograph.write_bytes(b"1")
+
+    assert (root_of_own(tmp_path, "earthsnap/externals/photographs/abc") / "Rosa" / "1.png").read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("below", ["flora/", ""])

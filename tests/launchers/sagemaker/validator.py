@@ -116,7 +116,7 @@ class _Definition:
             if writer and writer[1] == f"{name}.before":  # whichever of several ends last
                 if len(step.get("DependsOn", ())) < 2:
                     yield f"{name}: nobody joins what is before it ({channel})"
-            elif writer and not writer[1].endswith(".earlier") and writer[1] not in self.by_name:
+            elif writer and not writer[1].endswith((".earlier", ".photographs")) and writer[1] not in self.by_name:
                 yield f"{name}: nobody writes {uri}"
         if len(sources) > MOST_CHANNELS[sort]:
             yield f"{name}: {len(sources)} channels"
