@@ -16,7 +16,7 @@ from earthsnap_train.spec.launcher import Machine, SageMaker, TrainingMachine
 from launchers.photographs import are_in_a_bucket
 from launchers.sagemaker import places
 from launchers.sagemaker.description import JobDescription, describe, descriptions_digest
-from launchers.sagemaker.machines import check_overrides, machine_of
+from launchers.sagemaker.machines import check_overrides, machine_of, num_machines_of
 from launchers.sagemaker.photographs import chosen_by
 from launchers.sagemaker.steps import Job, Pipeline, pipelines_of
 
@@ -135,7 +135,7 @@ class _Writer:
             for name, kind, uri in self._channels(job)
         ]  # fmt: skip
         cluster: Json = {
-            "InstanceCount": settings.qa_instances if job.maps else 1,
+            "InstanceCount": num_machines_of(job, machine, settings),
             "InstanceType": machine.instance_type,
             "VolumeSizeInGB": machine.volume_gb,
             **({"VolumeKmsKeyId": settings.kms_key} if settings.kms_key else {}),
@@ -181,7 +181,7 @@ class _Writer:
             "InputDataConfig": channels,
             "OutputDataConfig": {"S3OutputPath": self._run_uri(self.pipeline.name, "output"), **key},
             "ResourceConfig": {
-                "InstanceCount": machine.instance_count,
+                "InstanceCount": num_machines_of(job, machine, settings),
                 "InstanceType": machine.instance_type,
                 "VolumeSizeInGB": machine.volume_gb,
                 **({"VolumeKmsKeyId": settings.kms_key} if settings.kms_key else {}),

@@ -33,6 +33,12 @@ def machine_of(job: Job, settings: SageMaker) -> Machine:
         raise in_our_words(error, model, f"launcher.{where}.") from None
 
 
+def num_machines_of(job: Job, machine: Machine, settings: SageMaker) -> int:
+    if isinstance(machine, TrainingMachine):
+        return machine.instance_count
+    return settings.qa_instances if job.maps else 1
+
+
 def _is_shared_out(stage: Stage) -> bool:
     """Whether several machines teach it together: not a search, nor a head, whose step is too short to be divided."""
     training = stage.settings.get("training")
