@@ -103,6 +103,7 @@ def test_two_machines_come_to_what_one_does_and_the_first_alone_writes_it(
     alone = family.out("train/parent")
     for name in ("head.safetensors", "trunk.safetensors"):
         ours, theirs = load_file(tmp_path / "taught" / name), load_file(alone / name)
-        assert max(float(np.abs(ours[key] - theirs[key]).max()) for key in theirs) < 1e-4, name
+        # Not a bit of difference would mean that each had taught a network alone: halves of a batch add up otherwise.
+        assert 0 < max(float(np.abs(ours[key] - theirs[key]).max()) for key in theirs) < 1e-4, name
     assert "train/parent: done" in job.log("algo-1")
     assert "train/parent: done" not in job.log("algo-2")
