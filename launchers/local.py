@@ -27,6 +27,7 @@ from earthsnap_train.pipeline.stages import KINDS, function
 from earthsnap_train.pipeline.store import Artifact, Store
 from earthsnap_train.processes import pool, usable_cores
 from earthsnap_train.spec.launcher import Local
+from launchers.photographs import bring_photographs
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -101,6 +102,7 @@ class _Run:
         self.failure: EarthsnapError | None = None
         self.executor: Any = None
         self.events: Any = None
+        self.has_photographs = False
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.ended = threading.Event()
 
@@ -141,6 +143,9 @@ class _Run:
             return True
         kind = KINDS[stage.kind]
         reason = explain(made_of, last)
+        if "@photographs" in needed and not self.has_photographs:
+            bring_photographs(self.plan, self.places["photographs"])
+            self.has_photographs = True
         inputs = {name: self._place(ref) for name, ref in stage.references()}
         if kind.light:
             resources: Resources | None = Resources(threads=self.settings.threads)

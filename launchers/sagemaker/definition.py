@@ -13,9 +13,11 @@ from typing import Any
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.spec.launcher import Machine, SageMaker, TrainingMachine
+from launchers.photographs import are_in_a_bucket
 from launchers.sagemaker import places
 from launchers.sagemaker.description import JobDescription, describe, descriptions_digest
-from launchers.sagemaker.machines import check_overrides, image_of, machine_of
+from launchers.sagemaker.machines import check_overrides, image_of, machine_of, num_machines_of
+from launchers.sagemaker.photographs import chosen_by
 from launchers.sagemaker.steps import Job, Pipeline, pipelines_of
 
 Json = dict[str, Any]
@@ -44,7 +46,7 @@ class Compiled:
 def compile_definitions(plan: Plan, settings: SageMaker) -> Compiled:
     """Raises ConfigError for machines that cannot be, or a plan that is too large for the service."""
     check_overrides(settings, plan)
-    pipelines = pipelines_of(plan, data_jobs=settings.data_jobs, fuse=settings.fuse)
+    pipelines = pipelines_of(plan, data_jobs=settings.data_jobs, fuse=settings.fuse, qa_instances=settings.qa_instances)
     described = {(p.name, job.name): describe(plan, p, job, settings) for p in pipelines for job in p.jobs}
     machines = {(p.name, job.name): machine_of(job, settings) for p in pipelines for job in p.jobs}
     folder = places.plan_folder(descriptions_digest(list(described.values())))
@@ -129,11 +131,11 @@ class _Writer:
         inputs = [
             {"InputName": name, "S3Input": {
                 "S3Uri": uri, "LocalPath": f"{places.ROOT}/{places.PROCESSING_INPUTS}/{name}", "S3DataType": kind,
-                "S3InputMode": "File", "S3DataDistributionType": "FullyReplicated"}}
+                "S3InputMode": settings.input_mode, "S3DataDistributionType": _distribution(job, name)}}
             for name, kind, uri in self._channels(job)
         ]  # fmt: skip
         cluster: Json = {
-            "InstanceCount": 1,
+            "InstanceCount": num_machines_of(job, machine, settings),
             "InstanceType": machine.instance_type,
             "VolumeSizeInGB": machine.volume_gb,
             **({"VolumeKmsKeyId": settings.kms_key} if settings.kms_key else {}),
@@ -164,7 +166,7 @@ class _Writer:
         settings = self.settings
         key = {"KmsKeyId": settings.kms_key} if settings.kms_key else {}
         channels = [
-            {"ChannelName": name, "InputMode": "File", "DataSource": {"S3DataSource": {
+            {"ChannelName": name, "InputMode": settings.input_mode, "DataSource": {"S3DataSource": {
                 "S3DataType": kind, "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}}}
             for name, kind, uri in self._channels(job)
         ]  # fmt: skip
@@ -173,13 +175,13 @@ class _Writer:
             stopping["MaxWaitTimeInSeconds"] = machine.max_wait_minutes * 60
         arguments: Json = {
             "AlgorithmSpecification": {
-                "TrainingImage": settings.image, "TrainingInputMode": "File", **_command(job)
+                "TrainingImage": settings.image, "TrainingInputMode": settings.input_mode, **_command(job)
             },
             "RoleArn": settings.role,
             "InputDataConfig": channels,
             "OutputDataConfig": {"S3OutputPath": self._run_uri(self.pipeline.name, "output"), **key},
             "ResourceConfig": {
-                "InstanceCount": 1,
+                "InstanceCount": num_machines_of(job, machine, settings),
                 "InstanceType": machine.instance_type,
                 "VolumeSizeInGB": machine.volume_gb,
                 **({"VolumeKmsKeyId": settings.kms_key} if settings.kms_key else {}),
@@ -199,16 +201,25 @@ class _Writer:
     # ---- pieces
 
     def _channels(self, job: Job) -> list[tuple[str, str, Any]]:
-        """(name, S3DataType, S3Uri). All that comes from earlier pipelines is one channel, however much it is."""
+        """(name, S3DataType, S3Uri). All that jobs before it made is one channel, and so is all of earlier pipelines."""
         # The slash at its end, for a prefix without it takes in every name that only begins so: records-1, records-10.
         told = _join({"Get": "Parameters.Jobs"}, self.pipeline.name, job.name, "")
         channels: list[tuple[str, str, Any]] = [(places.JOB_CHANNEL, "S3Prefix", told)]
         for name in job.externals:
-            lies = f"{self.root}/{places.external(name, self.plan.externals[name])}/"
-            channels.append((places.external_channel(name), "S3Prefix", lies))
-        for before in job.before:
-            uri = self._run_uri(self.pipeline.name, f"{before}.manifest")
-            channels.append((f"{places.STEP}{before}", "ManifestFile", uri))
+            lies = f"{self.root}/{places.external(name, self.plan.externals[name])}"
+            channel = places.external_channel(name)
+            if name == "photographs" and chosen_by(job):
+                uri = self._run_uri(self.pipeline.name, f"{job.name}.photographs.manifest")
+                channels.append((channel, "ManifestFile", uri))
+            elif name == "photographs" and are_in_a_bucket(self.plan):
+                channels.append((channel, "ManifestFile", f"{lies}/{places.LISTED}"))
+            else:
+                channels.append((channel, "S3Prefix", f"{lies}/"))
+        if job.before:
+            # Of several, the one that ends last has listed what all of them made.
+            writer = job.before[0] if len(job.before) == 1 else f"{job.name}.{places.BEFORE_CHANNEL}"
+            uri = self._run_uri(self.pipeline.name, f"{writer}.manifest")
+            channels.append((places.BEFORE_CHANNEL, "ManifestFile", uri))
         if job.earlier:
             uri = self._run_uri(self.pipeline.name, f"{job.name}.{places.EARLIER_CHANNEL}.manifest")
             channels.append((places.EARLIER_CHANNEL, "ManifestFile", uri))
@@ -235,6 +246,11 @@ class _Writer:
     def _tags(self) -> Json:
         tags = [{"Key": key, "Value": value} for key, value in self.settings.tags.items()]
         return {"Tags": tags} if tags else {}
+
+
+def _distribution(job: Job, channel: str) -> str:
+    is_shared_out = job.maps and channel == places.external_channel("photographs")
+    return "ShardedByS3Key" if is_shared_out else "FullyReplicated"
 
 
 def _command(job: Job) -> Json:

@@ -5,13 +5,17 @@ from pydantic import BaseModel, ConfigDict
 from earthsnap_train.pipeline.plan import Plan, Stage, digest_of
 from earthsnap_train.spec.evaluation import Gate
 from earthsnap_train.spec.launcher import SageMaker
-from launchers.sagemaker.steps import Job, Pipeline
+from launchers.sagemaker.steps import LOOK, Job, Pipeline
 
 FORMAT = 1
 
 
 class JobDescription(BaseModel):
-    """``externals``: name -> content digest of what the job reads from outside. ``gates``: on this node's own figures."""
+    """``externals``: name -> content digest of what the job reads from outside. ``gates``: on this node's own figures.
+
+    ``maps``: its machines measure photographs, a share each, and make none of ``stages``. ``shards``: how many shares the
+    job before it has measured; 0: none. ``followers``: jobs after this one that read several jobs, and which those are.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,6 +29,9 @@ class JobDescription(BaseModel):
     threads: int
     devices_per_trial: int
     checkpoint_every_s: float
+    maps: bool = False
+    shards: int = 0
+    followers: dict[str, tuple[str, ...]] = {}
 
 
 def describe(plan: Plan, pipeline: Pipeline, job: Job, settings: SageMaker) -> JobDescription:
@@ -38,6 +45,9 @@ def describe(plan: Plan, pipeline: Pipeline, job: Job, settings: SageMaker) -> J
         threads=settings.threads,
         devices_per_trial=settings.devices_per_trial,
         checkpoint_every_s=settings.checkpoint_every_s,
+        maps=job.maps,
+        shards=settings.qa_instances if LOOK in job.before else 0,
+        followers={one.name: one.before for one in pipeline.jobs if job.name in one.before and len(one.before) > 1},
     )
 
 

@@ -4,15 +4,13 @@
 It knows the language of definitions and the contract of containers, and nothing of plans or stages. S3 is a folder. Of
 the language it knows what ours use: processing and training jobs, conditions on property files, failing, parameters,
 ``Get``, ``Std:Join`` and ``Std:JsonGet``. It tries again and takes spot capacity away as ``faults`` says, since of itself a
-job here fails for reasons of its own. It does not: build networks, encrypt, or run several jobs side by side.
+job here fails for reasons of its own. It does not: build networks, encrypt, or run several jobs side by side. The machines
+of one job are processes side by side; names of hosts lead nowhere here, so that each is told where the first is to be met.
 """
 
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -23,14 +21,12 @@ from typing import Any
 import earthsnap_train
 import launchers
 from earthsnap_train.errors import StageError
-from earthsnap_train.processes import LIFELINE_VARIABLE
 from launchers.sagemaker import places
+from launchers.sagemaker.containers import Container, free_port, run_together
 from launchers.sagemaker.engine import in_engine
 from launchers.sagemaker.faults import Attempts, Faults
 
 Json = Mapping[str, Any]
-GRACE_S = 120  # between SIGTERM and SIGKILL, as the service has it
-LOOK_EVERY_S = 0.02  # for the moment at which spot capacity is taken away
 
 
 class Execution:
@@ -68,7 +64,8 @@ class Execution:
                 if failed is not None:
                     return failed
             else:
-                self._log(name).unlink(missing_ok=True)
+                for log in (self._log(name), *self.work.glob(f"logs/{name}.algo-*.log")):
+                    log.unlink(missing_ok=True)  # of an earlier run
                 self.attempts.run(step, partial(self._job, step))
         return None
 
@@ -100,24 +97,24 @@ class Execution:
     def _job(self, step: Json) -> None:
         name, arguments = step["Name"], self.value(step["Arguments"])
         self.about(name)
-        root = self.work / "ml" / name
-        shutil.rmtree(root, ignore_errors=True)
-        command = self._training(root, arguments) if step["Type"] == "Training" else self._processing(root, arguments)
-        log = self._log(name)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        environment = self._environment(root, arguments) | self.attempts.environment(name)
-        if self.in_containers:
-            shown = [*arguments["Environment"], *self.attempts.environment(name), places.S3_VARIABLE]
-            command = in_engine(command, image=_image(arguments), root=root, s3=self.s3, variables=shown)
+        work = self.work / "ml" / name
+        shutil.rmtree(work, ignore_errors=True)
+        hosts = [f"algo-{number}" for number in range(1, _num_machines(arguments) + 1)]
+        containers = self._containers(step["Type"], name, arguments, work, hosts)
         spot = arguments.get("EnableManagedSpotTraining", False)
-        moment = self.attempts.moment(name, root / places.CHECKPOINTS) if spot else None
-        code, interrupted = _container(command, root, log, environment, _limit_s(arguments), moment)
-        self.attempts.ended(name, code, interrupted=interrupted)
-        if code != 0:
-            raise StageError(_why(root) or f"it ended with code {code}", where=name, remedy=f"its log is {log}")
+        moment = self.attempts.moment(name, containers[0].root / places.CHECKPOINTS) if spot else None
+        ended = run_together(containers, _limit_s(arguments), moment)
+        self.attempts.ended(name, ended.code, interrupted=ended.interrupted)
+        if ended.code != 0:
+            raise StageError(
+                _why(ended.first.root) or f"it ended with code {ended.code}",
+                where=name,
+                remedy=f"its log is {ended.first.log}",
+            )
         for output in arguments.get("ProcessingOutputConfig", {}).get("Outputs", ()):
-            made = _inside(root, output["S3Output"]["LocalPath"])
-            shutil.copytree(made, self._object(output["S3Output"]["S3Uri"]), dirs_exist_ok=True)
+            for container in containers:
+                made = _inside(container.root, output["S3Output"]["LocalPath"])
+                shutil.copytree(made, self._object(output["S3Output"]["S3Uri"]), dirs_exist_ok=True)
         for file in step.get("PropertyFiles", ()):
             output = next(
                 one["S3Output"]
@@ -126,29 +123,44 @@ class Execution:
             )
             place = self._object(output["S3Uri"]) / file["FilePath"]
             self.property_files[f"Steps.{name}.PropertyFiles.{file['PropertyFileName']}"] = place
-        shutil.rmtree(root)
+        shutil.rmtree(work)
         self.after(name)
 
-    def _log(self, name: str) -> Path:
-        """Of several attempts one follows the other in it."""
-        return self.work / "logs" / f"{name}.log"
+    def _containers(self, kind: str, name: str, arguments: Json, work: Path, hosts: Sequence[str]) -> list[Container]:
+        """One for each machine of a job, with all that it is given."""
+        mount = self._processing if kind == "Processing" else self._training
+        own = self.attempts.environment(name)
+        if len(hosts) > 1:
+            own |= {places.MEETING_VARIABLE: f"127.0.0.1:{free_port()}"}
+        containers = []
+        for host in hosts:
+            root = work / host if len(hosts) > 1 else work
+            command = mount(root, arguments, hosts, host)
+            if self.in_containers:
+                shown = [*arguments["Environment"], *own, places.S3_VARIABLE]
+                command = in_engine(command, image=_image(arguments), root=root, s3=self.s3, variables=shown)
+            log = self._log(name, host if len(hosts) > 1 else None)
+            containers.append(Container(command, root, log, self._environment(root, arguments) | own))
+        return containers
 
-    def _processing(self, root: Path, arguments: Json) -> list[str]:
+    def _log(self, name: str, host: str | None = None) -> Path:
+        """Of several attempts one follows the other in it."""
+        return self.work / "logs" / (f"{name}.{host}.log" if host else f"{name}.log")
+
+    def _processing(self, root: Path, arguments: Json, hosts: Sequence[str], host: str) -> list[str]:
         for one in arguments["ProcessingInputs"]:
-            source = one["S3Input"]
-            self._mount(source["S3DataType"], source["S3Uri"], _inside(root, source["LocalPath"]))
+            self._mount(one["S3Input"], _inside(root, one["S3Input"]["LocalPath"]), hosts, host)
         for output in arguments.get("ProcessingOutputConfig", {}).get("Outputs", ()):
             _inside(root, output["S3Output"]["LocalPath"]).mkdir(parents=True)
         _write(root / "config" / "processingjobconfig.json", arguments)
-        _write(root / "config" / "resourceconfig.json", {"current_host": "algo-1", "hosts": ["algo-1"]})
+        _write(root / "config" / "resourceconfig.json", {"current_host": host, "hosts": list(hosts)})
         app = arguments["AppSpecification"]
         return [*app["ContainerEntrypoint"], *app["ContainerArguments"]]
 
-    def _training(self, root: Path, arguments: Json) -> list[str]:
+    def _training(self, root: Path, arguments: Json, hosts: Sequence[str], host: str) -> list[str]:
         for channel in arguments["InputDataConfig"]:
-            source = channel["DataSource"]["S3DataSource"]
             folder = root / places.TRAINING_INPUTS / channel["ChannelName"]
-            self._mount(source["S3DataType"], source["S3Uri"], folder)
+            self._mount(channel["DataSource"]["S3DataSource"], folder, hosts, host)
         checkpoints = arguments["CheckpointConfig"]
         kept = self._object(checkpoints["S3Uri"])
         kept.mkdir(parents=True, exist_ok=True)
@@ -158,7 +170,7 @@ class Execution:
         config = root / "input" / "config"
         _write(config / "hyperparameters.json", arguments.get("HyperParameters", {}))
         _write(config / "inputdataconfig.json", {one["ChannelName"]: one for one in arguments["InputDataConfig"]})
-        _write(config / "resourceconfig.json", {"current_host": "algo-1", "hosts": ["algo-1"]})
+        _write(config / "resourceconfig.json", {"current_host": host, "hosts": list(hosts)})
         algorithm = arguments["AlgorithmSpecification"]
         return [*algorithm["ContainerEntrypoint"], *algorithm["ContainerArguments"]]
 
@@ -177,16 +189,19 @@ class Execution:
     def _object(self, uri: str) -> Path:
         return self.s3 / uri.removeprefix("s3://")
 
-    def _mount(self, kind: str, uri: str, folder: Path) -> None:
+    def _mount(self, given: Json, folder: Path, hosts: Sequence[str], host: str) -> None:
         folder.mkdir(parents=True)
-        found = 0
-        for source, name in _listed(self.s3, kind, uri):
+        listed = list(_listed(self.s3, given["S3DataType"], given["S3Uri"]))
+        if given.get("S3DataDistributionType") == "ShardedByS3Key":
+            listed = listed[hosts.index(host) :: len(hosts)]
+        for source, name in listed:
             place = folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
             _link(source, place)
-            found += 1
-        if not found:
-            raise StageError("no object is there", where=uri, remedy="the service would end this job in the same way")
+        if not listed:
+            raise StageError(
+                "no object is there", where=given["S3Uri"], remedy="the service would end this job in the same way"
+            )
 
 
 def _parameters(definition: Json, given: Mapping[str, str]) -> dict[str, str]:
@@ -257,49 +272,9 @@ def _limit_s(arguments: Json) -> int:
     return int(arguments["StoppingCondition"]["MaxRuntimeInSeconds"])
 
 
-def _container(
-    command: list[str], root: Path, log: Path, environment: dict[str, str], limit_s: int,
-    moment: Callable[[], bool] | None,
-) -> tuple[int, bool]:  # fmt: skip
-    """Runs to its end, its limit or the ``moment`` at which it is interrupted; ends with this process, however that ends."""
-    python = [sys.executable, *command[1:]] if command[0] == "python" else command
-    reading, writing = os.pipe()
-    try:
-        with log.open("ab") as out:
-            process = subprocess.Popen(
-                python, cwd=root, stdout=out, stderr=subprocess.STDOUT, pass_fds=(reading,),
-                env=environment | {LIFELINE_VARIABLE: str(reading)},
-            )  # fmt: skip
-        try:
-            return _wait(process, limit_s, moment)
-        except BaseException:
-            _end(process)
-            raise
-    finally:
-        os.close(reading)
-        os.close(writing)
-
-
-def _wait(process: "subprocess.Popen[bytes]", limit_s: int, moment: Callable[[], bool] | None) -> tuple[int, bool]:
-    """Its exit code, and whether it was interrupted."""
-    deadline = time.monotonic() + limit_s
-    while True:
-        try:
-            return process.wait(limit_s if moment is None else LOOK_EVERY_S), False
-        except subprocess.TimeoutExpired:
-            if moment is not None and moment():
-                return _end(process), True
-            if time.monotonic() >= deadline:
-                return _end(process), False
-
-
-def _end(process: "subprocess.Popen[bytes]") -> int:
-    process.send_signal(signal.SIGTERM)
-    try:
-        return process.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+def _num_machines(arguments: Json) -> int:
+    resources = arguments.get("ResourceConfig") or arguments.get("ProcessingResources", {}).get("ClusterConfig", {})
+    return int(resources.get("InstanceCount", 1))
 
 
 def _why(root: Path) -> str:

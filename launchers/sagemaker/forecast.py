@@ -17,6 +17,7 @@ from earthsnap_train.pipeline.resolve import State
 from earthsnap_train.pipeline.store import write_atomically
 from earthsnap_train.spec.launcher import SageMaker
 from launchers.sagemaker.definition import Compiled, compile_definitions
+from launchers.sagemaker.machines import num_machines_of
 from launchers.sagemaker.prices import Prices, read_prices
 from launchers.sagemaker.steps import Job, Pipeline
 
@@ -25,13 +26,17 @@ NO_PRICES = "What it costs is not known: launcher.prices names no list of prices
 
 @dataclass(frozen=True, kw_only=True)
 class JobTime:
-    """``seconds``: with starting; None where its stages never ran. ``most_s``: its limit, starting included."""
+    """``seconds``: with starting; None where its stages never ran. ``most_s``: its limit, starting included.
+
+    Both are of one machine; ``num_machines`` work for as long.
+    """
 
     pipeline: str
     job: str
     instance_type: str
     seconds: float | None
     most_s: float
+    num_machines: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +64,16 @@ class Forecast:
     @property
     def hours(self) -> float:
         """Of machines: as they took here, or at most."""
-        return sum(self._seconds(job) for job in self.jobs) / 3600
+        return sum(self._seconds(job) * job.num_machines for job in self.jobs) / 3600
 
     @property
     def cost(self) -> float | None:
         """At on-demand prices, which spot capacity stays below; None without a list of prices."""
         if self.prices is None:
             return None
-        return sum(self._seconds(job) / 3600 * self.prices.per_hour[job.instance_type] for job in self.jobs)
+        return sum(
+            self._seconds(job) / 3600 * job.num_machines * self.prices.per_hour[job.instance_type] for job in self.jobs
+        )
 
     @property
     def elapsed_s(self) -> float:
@@ -98,8 +105,8 @@ class Forecast:
         rows = []
         for pipeline in self.compiled.pipelines:
             jobs = [job for job in self.jobs if job.pipeline == pipeline.name]
-            counts = Counter(job.instance_type for job in jobs)
-            known = [job.seconds for job in jobs if job.seconds is not None]
+            counts = Counter(job.instance_type for job in jobs for _ in range(job.num_machines))
+            known = [job.seconds * job.num_machines for job in jobs if job.seconds is not None]
             rows.append(
                 Row(
                     name=pipeline.name,
@@ -153,6 +160,9 @@ def forecast(plan: Plan, states: Mapping[str, State], settings: SageMaker) -> Fo
         for job in pipeline.jobs:
             machine = compiled.machines[pipeline.name, job.name]
             work = _work_s(job, states)
+            num_machines = num_machines_of(job, machine, settings)
+            if work is not None and job.maps:
+                work /= num_machines
             jobs.append(
                 JobTime(
                     pipeline=pipeline.name,
@@ -160,6 +170,7 @@ def forecast(plan: Plan, states: Mapping[str, State], settings: SageMaker) -> Fo
                     instance_type=machine.instance_type,
                     seconds=None if work is None else work + start_s,
                     most_s=machine.max_minutes * 60 + start_s,
+                    num_machines=num_machines,
                 )
             )
     needed = {job.instance_type for job in jobs}

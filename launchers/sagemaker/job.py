@@ -33,6 +33,8 @@ from launchers.sagemaker.bucket import Bucket, FolderBucket, S3Bucket
 from launchers.sagemaker.description import JobDescription
 from launchers.sagemaker.faults import LosingBucket
 from launchers.sagemaker.gates import write_gates
+from launchers.sagemaker.hosts import read_host
+from launchers.sagemaker.photographs import photographs_of, require_unchanged, root_of_listed, root_of_own
 from launchers.sagemaker.shelf import Done, Shelf, read_channel
 from launchers.sagemaker.steps import JUDGES
 
@@ -116,6 +118,7 @@ class Work:
     def __init__(self, root: Path, sort: Sort, ending: Ending) -> None:
         self.root, self.sort, self.ending = root, sort, ending
         self.channels = root / (places.TRAINING_INPUTS if sort == "training" else places.PROCESSING_INPUTS)
+        self.host = read_host(root / ("input/config" if sort == "training" else "config"))
         description = self.channels / places.JOB_CHANNEL / places.JOB_FILE
         self.job = JobDescription.model_validate_json(description.read_bytes())
         self.run_name = os.environ[places.RUN_VARIABLE]
@@ -125,7 +128,7 @@ class Work:
         self.store = Store(root / "work")
         self.given: dict[str, tuple[Artifact, Path]] = {}
         for channel in sorted(self.channels.iterdir()):
-            if channel.name == places.EARLIER_CHANNEL or channel.name.startswith(places.STEP):
+            if channel.name in (places.BEFORE_CHANNEL, places.EARLIER_CHANNEL):
                 self.given |= read_channel(channel)
         self.outside = {name: self._external(name, digest) for name, digest in self.job.externals.items()}
         self.made: dict[str, Artifact] = {}
@@ -133,12 +136,21 @@ class Work:
     def run(self) -> None:
         for variable in THREAD_VARIABLES:
             os.environ.setdefault(variable, str(self.job.threads))
+        if self.sort == "training" and len(self.host.names) > 1:
+            os.environ |= self.host.rendezvous(os.environ.get(places.MEETING_VARIABLE))
         for stage in self.job.stages:
-            self._stage(stage)
+            if self.job.maps:
+                self._measure_for(stage)
+            else:
+                self._stage(stage)
         if self.job.judges:
             self._judge()
+        if not self.host.is_first:
+            return
         # Last, for it is what the next job waits for.
         self.shelf.write_channel(self.run_name, f"{self.job.pipeline}/{self.job.job}", self.made)
+        for follower, before in self.job.followers.items():
+            self.shelf.join_channels(self.run_name, self.job.pipeline, follower, before)
 
     def _stage(self, stage: Stage) -> None:
         made_of = stage_ingredients(stage, self._digests())
@@ -148,13 +160,18 @@ class Work:
         if artifact is None:
             _log(stage, "started")
             artifact = self._perform(stage, key, made_of)
+        if artifact is None:  # the first machine answers for what all of them taught
+            return
         self.made[stage.name] = artifact
         self.shelf.tell(self.run_name, Done(stage=stage.name, key=key, cached=cached))
         _log(stage, "there already" if cached else f"done in {artifact.seconds:.1f} s")
 
-    def _perform(self, stage: Stage, key: str, made_of: dict[str, Any]) -> Artifact:
+    def _perform(self, stage: Stage, key: str, made_of: dict[str, Any]) -> Artifact | None:
+        """None on all machines but the first, which takes what came of it to the bucket."""
         inputs = {name: self._place(reference) for name, reference in stage.references()}
         scratch = self._scratch(key)
+        if stage.kind == "ingest" and self.job.shards:
+            self._keep_shards(stage, key, inputs, scratch)
         started = time.monotonic()
         with self.store.building(key) as folder:
             context = Context(scratch=scratch, resources=self._resources(), events=_Log(stage))
@@ -163,6 +180,8 @@ class Work:
                 self.ending.beside(run, scratch=scratch if stage.kind in SAVES else None)
             except Exception as error:
                 raise in_our_words(error, stage) from error
+            if not self.host.is_first:
+                return None
             artifact = self.store.publish(
                 folder, key=key, kind=stage.kind, stage=stage.name, made_of=made_of,
                 seconds=time.monotonic() - started, num_images=stage.num_images,
@@ -170,6 +189,35 @@ class Work:
         artifact = self.shelf.put(self.store.path(key), artifact)
         shutil.rmtree(scratch, ignore_errors=True)
         return artifact
+
+    def _measure_for(self, stage: Stage) -> None:
+        """This machine's share of what a stage after this job would have to look at."""
+        from launchers.sagemaker.shards import measure_share
+
+        key = key_of(stage_ingredients(stage, self._digests()))
+        number, count = self.host.number + 1, len(self.host.names)
+        if self.shelf.find(key) is not None or self.shelf.shard(key, number, count) is not None:
+            _log(stage, "measured already")
+            return
+        reference = stage.inputs["photographs"]
+        context = Context(scratch=self._scratch(key), resources=self._resources(), events=_Log(stage))
+        measure = partial(
+            measure_share, self._place(reference), key=key, number=number, count=count,
+            is_dealt_out=reference.startswith("@"), max_megapixels=_max_megapixels(stage), context=context,
+        )  # fmt: skip
+        measured: list[bytes] = []
+        self.ending.beside(lambda: measured.append(measure()), scratch=None)
+        self.shelf.put_shard(key, number, count, measured[0])
+        _log(stage, f"share {number} of {count} is measured")
+
+    def _keep_shards(self, stage: Stage, key: str, inputs: Mapping[str, Path], scratch: Path) -> None:
+        from launchers.sagemaker.shards import keep_shards
+
+        count = self.job.shards
+        shards = {places.shard(key, at, count): self.shelf.shard(key, at, count) for at in range(1, count + 1)}
+        files = photographs_of(stage, inputs)
+        num = keep_shards(shards, files, scratch, key=key, max_megapixels=_max_megapixels(stage))
+        _log(stage, f"{num:,} of {len(files):,} photographs were measured by {count} machines")
 
     def _judge(self) -> None:
         judged = next(stage for stage in self.job.stages if stage.kind in JUDGES)
@@ -206,6 +254,13 @@ class Work:
 
     def _external(self, name: str, digest: str) -> Path:
         channel = self.channels / places.external_channel(name)
+        if name == "photographs" and (listing := self.shelf.listing(digest)) is not None:
+            if places.S3_VARIABLE not in os.environ and any(stage.kind == "ingest" for stage in self.job.stages):
+                require_unchanged(listing)  # all that comes after it holds photographs against their sha256
+            return root_of_listed(channel, listing, self.root / "photographs")
+        if name == "photographs":
+            prefix = os.environ[places.PREFIX_VARIABLE]
+            return root_of_own(channel, f"{prefix}/{places.external(name, digest)}")
         if name in places.FOLDERS:
             return channel
         (file,) = sorted(channel.iterdir())
@@ -219,9 +274,15 @@ class Work:
     def _scratch(self, key: str) -> Path:
         if self.sort == "processing":
             return self.store.scratch(key)
-        folder = self.root / places.CHECKPOINTS / key  # the service keeps it, and brings it back after an interruption
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        kept = self.root / places.CHECKPOINTS / key  # the service keeps it, and brings it back after an interruption
+        if self.host.is_first:
+            kept.mkdir(parents=True, exist_ok=True)
+            return kept
+        # The service keeps one such folder for all machines, and only the first may write into it.
+        own = self.store.scratch(key)
+        if kept.exists():
+            shutil.copytree(kept, own, ignore=shutil.ignore_patterns("*.tmp"), dirs_exist_ok=True)
+        return own
 
     def _resources(self) -> Resources:
         devices = tuple(range(_num_gpus()))
@@ -231,9 +292,15 @@ class Work:
             accelerator="cuda" if devices else "cpu",
             devices=devices,
             devices_per_trial=self.job.devices_per_trial,
+            num_hosts=1 if self.job.maps else len(self.host.names),
             checkpoint_every_s=self.job.checkpoint_every_s,
             save_now=self.ending.save_now,
         )
+
+
+def _max_megapixels(stage: Stage) -> float:
+    qa: Any = stage.settings["qa"]
+    return float(qa["max_megapixels"])
 
 
 def _bucket() -> Bucket:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from earthsnap_train.errors import ConfigError, did_you_mean
-from earthsnap_train.pipeline.plan import Plan
+from earthsnap_train.pipeline.plan import Plan, Stage
 from earthsnap_train.pipeline.stages import KINDS
 from earthsnap_train.spec.launcher import Machine, SageMaker, TrainingMachine
 from earthsnap_train.spec.validate import in_our_words
@@ -25,6 +25,8 @@ def machine_of(job: Job, settings: SageMaker) -> Machine:
         known = set(TrainingMachine.model_fields if part == "nodes" else model.model_fields)
         merged |= {key: value for key, value in change.items() if key in model.model_fields or key not in known}
         where = f"{part}.{name}" if change else where
+    if job.on == "training" and not _is_shared_out(job.stages[0]):
+        merged["instance_count"] = 1
     try:
         return model.model_validate(merged)
     except ValidationError as error:
@@ -35,6 +37,18 @@ def image_of(job: Job, settings: SageMaker) -> str:
     kinds = [KINDS[stage.kind] for stage in job.stages]
     needs_torch = any("torch" in kind.libraries or kind.uses_gpu for kind in kinds)
     return settings.image if needs_torch or settings.light_image is None else settings.light_image
+
+
+def num_machines_of(job: Job, machine: Machine, settings: SageMaker) -> int:
+    if isinstance(machine, TrainingMachine):
+        return machine.instance_count
+    return settings.qa_instances if job.maps else 1
+
+
+def _is_shared_out(stage: Stage) -> bool:
+    """Whether several machines teach it together: not a search, nor a head, whose step is too short to be divided."""
+    training = stage.settings.get("training")
+    return stage.kind == "train" and isinstance(training, dict) and training["method"] != "head"
 
 
 def check_overrides(settings: SageMaker, plan: Plan) -> None:

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from earthsnap_train.data.source_s3 import fetch, read_listing
 from earthsnap_train.errors import IntegrityError
 from earthsnap_train.pipeline.plan import Plan, Stage, digest_of
 from earthsnap_train.pipeline.resolve import explain
 from earthsnap_train.pipeline.store import Artifact, Store
 from earthsnap_train.spec.launcher import SageMaker
 from launchers.local import Event, Listener, Outcome
+from launchers.photographs import are_in_a_bucket
 from launchers.sagemaker.bucket import FolderBucket
 from launchers.sagemaker.definition import Compiled, compile_definitions
 from launchers.sagemaker.execution import Execution
@@ -40,6 +42,8 @@ def run_pipelines(
     ``faults``: by pipeline, what is to go wrong. ``sleep``: for the seconds before a job is tried again.
     """
     run = _Offline(plan, settings, store, listen, faults or {}, sleep)
+    if are_in_a_bucket(plan) and (listing := read_listing(here["photographs"])) is not None:
+        fetch(listing, run.root / "s3" / listing.bucket / listing.prefix)
     submit(run.compiled, plan, here, run.bucket, prefix=settings.prefix)
     for pipeline in run.compiled.pipelines:
         jobs = [job.name for job in pipeline.jobs if only is None or all(stage.name in only for stage in job.stages)]
@@ -68,7 +72,7 @@ class _Offline:
         definition = json.loads(self.compiled.definitions[pipeline.name])
         if len(jobs) < len(pipeline.jobs):
             definition["Steps"] = [step for step in definition["Steps"] if step["Name"] in jobs]
-        stages = {job.name: job.stages for job in pipeline.jobs}
+        stages = {job.name: job.makes for job in pipeline.jobs}
         execution = Execution(
             definition, {"Run": self.name}, s3=self.root / "s3", work=self.root / "jobs" / pipeline.name,
             about=lambda job: self._begin(stages[job]), after=lambda job: self._conclude(stages[job]),

@@ -3,10 +3,14 @@
 ::
 
     <prefix>/externals/<name>/<digest>/...        what comes from outside: photographs, tables, weights
+    <prefix>/externals/photographs/<digest>/objects.manifest    which objects of another bucket they are
     <prefix>/plans/<digest>/<pipeline>/<job>/job.json   what a container is told to do
     <prefix>/store/<key>/...                      artifacts, each whole once its artifact.json is there
+    <prefix>/shards/<key>/2-of-3.parquet          what one of three machines measured for the stage of that key
     <prefix>/runs/<run>/stages/<stage>.json       which artifact a stage has in this run
-    <prefix>/runs/<run>/<pipeline>/<job>.manifest     the objects that a job made, or (``.earlier.manifest``) is to read
+    <prefix>/runs/<run>/<pipeline>/<job>.manifest     the objects that a job made, or (``.before.manifest``: from jobs
+                                                  of its pipeline; ``.earlier.manifest``: from others;
+                                                  ``.photographs.manifest``: of all photographs) is to read
     <prefix>/runs/<run>/<pipeline>/gates/gates.json   whether what a pipeline made is good enough
     <prefix>/checkpoints/<run>/<pipeline>/<job>/  what survives when spot capacity is taken away
 """
@@ -23,6 +27,7 @@ KMS_VARIABLE = "EARTHSNAP_KMS_KEY"
 SERVING_VARIABLE = "EARTHSNAP_SERVING"  # of a model: overrides of serving.*, by spaces
 S3_VARIABLE = "EARTHSNAP_S3_ROOT"  # a folder that stands in for S3; a bucket is a folder in it
 LOSE_VARIABLE = "EARTHSNAP_LOSE_AT"  # a test tool, with a folder for S3 alone: see ``faults``
+MEETING_VARIABLE = "EARTHSNAP_MEETING"  # host:port of a job's first machine, where names of hosts lead nowhere
 PROCESSING_INPUTS = "processing/input"
 TRAINING_INPUTS = "input/data"
 GATES_FOLDER = "processing/output/gates"
@@ -31,9 +36,11 @@ CHECKPOINTS = "checkpoints"
 # Channels, and what they hold.
 JOB_CHANNEL = "job"
 EARLIER_CHANNEL = "earlier"
-STEP = "step-"
+BEFORE_CHANNEL = "before"
 JOB_FILE = "job.json"
 GATES_FILE = "gates.json"
+LISTED = "objects.manifest"
+LISTING = "objects.json"  # photographs in another bucket, as they were when the plan was made
 FOLDERS = ("photographs", "base")  # externals that are folders; the others are one file each
 
 
@@ -51,6 +58,10 @@ def plan_folder(plan_digest: str) -> str:
 
 def stage_pointer(run: str, stage: str) -> str:
     return f"runs/{run}/stages/{quote(stage, safe='')}.json"
+
+
+def shard(key: str, number: int, count: int) -> str:
+    return f"shards/{key}/{number}-of-{count}.parquet"
 
 
 def artifact(key: str) -> str:

@@ -5,12 +5,13 @@ and of two jobs that make the same thing at once the first has made it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from earthsnap_train.data.source_s3 import BucketListing
 from earthsnap_train.errors import IntegrityError
 from earthsnap_train.pipeline.plan import digest_of
 from earthsnap_train.pipeline.store import NOTES, Artifact
@@ -58,11 +59,12 @@ class Shelf:
         assert faster is not None
         return faster
 
-    def fetch(self, artifact: Artifact, folder: Path) -> None:
-        """Brings an artifact's files into ``folder``, and its ``artifact.json``."""
+    def fetch(self, artifact: Artifact, folder: Path, *, only: Collection[str] | None = None) -> None:
+        """Brings an artifact's files into ``folder``, or ``only`` some of them, and its ``artifact.json``."""
         place = places.artifact(artifact.key)
+        names = artifact.files if only is None else only
         with ThreadPoolExecutor(NUM_CONNECTIONS) as pool:
-            list(pool.map(lambda n: self._bucket.download(self._key(f"{place}/{n}"), folder / n), artifact.files))
+            list(pool.map(lambda n: self._bucket.download(self._key(f"{place}/{n}"), folder / n), names))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ARTIFACT_FILE).write_text(artifact.model_dump_json(indent=1))
 
@@ -88,6 +90,42 @@ class Shelf:
         ]
         manifest = [{"prefix": self.root}, index, *objects]
         self._bucket.write(self._key(f"runs/{run}/{name}.manifest"), json.dumps(manifest, indent=0).encode())
+
+    def join_channels(self, run: str, pipeline: str, follower: str, before: Collection[str]) -> None:
+        """One list of what all of ``before`` made, once they have all ended; until then there is nothing to do.
+
+        Each of them calls it when it has written its own list, so that the last one finds them all.
+        """
+        lists = [self._bucket.read(self._key(f"runs/{run}/{pipeline}/{one}.manifest")) for one in before]
+        if any(one is None for one in lists):
+            return
+        objects = [name for one in lists for name in json.loads(one or b"")[1:]]
+        content = json.dumps([{"prefix": self.root}, *dict.fromkeys(objects)], indent=0).encode()
+        self._bucket.write(self._key(f"runs/{run}/{pipeline}/{follower}.{places.BEFORE_CHANNEL}.manifest"), content)
+
+    # ---- shards
+
+    def shard(self, key: str, number: int, count: int) -> bytes | None:
+        return self._bucket.read(self._key(places.shard(key, number, count)))
+
+    def put_shard(self, key: str, number: int, count: int, content: bytes) -> None:
+        """Whoever measured the same share before is not written over."""
+        self._bucket.write_new(self._key(places.shard(key, number, count)), content)
+
+    # ---- photographs in another bucket
+
+    def listing(self, digest: str) -> BucketListing | None:
+        """What the plan was made of; None where photographs were brought into this bucket."""
+        content = self._bucket.read(self._key(f"{places.external('photographs', digest)}/{places.LISTING}"))
+        return BucketListing.model_validate_json(content) if content is not None else None
+
+    def write_photographs(self, run: str, name: str, digest: str, uris: Collection[str]) -> None:
+        """A manifest of some of the photographs, wherever they lie."""
+        there = self.listing(digest)
+        own = f"{self.root}{places.external('photographs', digest)}/"
+        prefix = own if there is None else f"s3://{there.bucket}/{there.prefix}"
+        content = json.dumps([{"prefix": prefix}, *sorted(uris)], indent=0).encode()
+        self._bucket.write(self._key(f"runs/{run}/{name}.photographs.manifest"), content)
 
     def _key(self, below: str) -> str:
         return f"{self._prefix}/{below}"

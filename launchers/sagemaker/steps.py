@@ -5,7 +5,7 @@ is one ``<family>-<node>`` for each node, and ``<family>-release`` judges the wh
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from earthsnap_train.pipeline.plan import Plan, Stage, split_reference
@@ -14,6 +14,7 @@ from launchers.sagemaker.names import PIPELINE, STEP, distinct, short
 DATA = ("draw", "ingest", "select", "records", "trunk", "embed")
 RELEASE = ("evaluate_family", "bundle", "report")
 JUDGES = ("evaluate", "evaluate_family")
+LOOK = "look"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class Job:
     """One container's work: ``stages`` one after the other. ``node``: whose pipeline it is in, if a node's.
 
     ``before``: jobs of this pipeline that it reads. ``externals``: what it reads from outside. ``earlier``: stages that
-    it reads from pipelines before this one.
+    it reads from pipelines before this one. ``maps``: it makes none of its stages, but is spread over several machines
+    that measure photographs for them.
     """
 
     name: str
@@ -31,6 +33,12 @@ class Job:
     before: tuple[str, ...]
     externals: tuple[str, ...]
     earlier: tuple[str, ...]
+    maps: bool = False
+
+    @property
+    def makes(self) -> tuple[Stage, ...]:
+        """Stages whose artifacts are there once it has ended."""
+        return () if self.maps else self.stages
 
     @property
     def judges(self) -> bool:
@@ -48,8 +56,9 @@ class Pipeline:
         return next(job for job in self.jobs if any(one.name == stage for one in job.stages))
 
 
-def pipelines_of(plan: Plan, *, data_jobs: int, fuse: bool) -> tuple[Pipeline, ...]:
-    """In an order in which they can run. Every stage of the plan is in one job of one of them."""
+def pipelines_of(plan: Plan, *, data_jobs: int, fuse: bool, qa_instances: int = 1) -> tuple[Pipeline, ...]:
+    """In an order in which they can run. Every stage of the plan is made by one job of one of them."""
+    maps = qa_instances > 1 and not _is_limited(plan)
     shared = [stage.name for stage in plan.stages if stage.kind == "tune" and _node_of(stage, plan) is None]
     wanted: list[tuple[str, str | None, list[Stage]]] = [
         ("data", None, [stage for stage in plan.stages if stage.kind in DATA]),
@@ -60,9 +69,17 @@ def pipelines_of(plan: Plan, *, data_jobs: int, fuse: bool) -> tuple[Pipeline, .
     ]  # fmt: skip
     names = distinct([f"{plan.family}-{name}" for name, _, _ in wanted], PIPELINE)
     return tuple(
-        _pipeline(names[f"{plan.family}-{name}"], node, _divided(stages, data_jobs=data_jobs, fuse=fuse))
+        _pipeline(
+            names[f"{plan.family}-{name}"], node, _divided(stages, data_jobs=data_jobs, fuse=fuse, maps=maps), maps
+        )
         for name, node, stages in wanted
     )
+
+
+def _is_limited(plan: Plan) -> bool:
+    """A limit is for trying things: several machines would look at all photographs where a few are wanted."""
+    limit = plan.stage("ingest").settings["limit"]
+    return isinstance(limit, dict) and any(value is not None for value in limit.values())
 
 
 def _node_of(stage: Stage, plan: Plan) -> str | None:
@@ -75,12 +92,16 @@ def _node_of(stage: Stage, plan: Plan) -> str | None:
 # ---- which stages share a container
 
 
-def _divided(stages: Sequence[Stage], *, data_jobs: int, fuse: bool) -> list[list[Stage]]:
-    """Selecting takes moments and is one job; groups are dealt out to so many; ``fuse`` joins neighbours that are small."""
+def _divided(stages: Sequence[Stage], *, data_jobs: int, fuse: bool, maps: bool) -> list[list[Stage]]:
+    """Selecting takes moments and is one job; groups are dealt out to so many; ``fuse`` joins neighbours that are small.
+
+    ``maps``: photographs are looked at between being drawn and being ingested.
+    """
     parts: list[list[Stage]] = []
     for kinds in (("draw", "ingest"), ("select",), ("trunk",)):
         chosen = [stage for stage in stages if stage.kind in kinds]
-        parts += [chosen] if fuse or kinds == ("select",) else [[stage] for stage in chosen]
+        is_one = kinds == ("select",) or (fuse and not (maps and "ingest" in kinds))
+        parts += [chosen] if is_one else [[stage] for stage in chosen]
     records = list(_batches([stage for stage in stages if stage.kind == "records"], data_jobs))
     embeds = list(_batches([stage for stage in stages if stage.kind == "embed"], data_jobs))
     parts += [r + e for r, e in zip(records, embeds, strict=True)] if fuse and embeds else records + embeds
@@ -111,24 +132,26 @@ def _is_small(stage: Stage) -> bool:
 # ---- what they read
 
 
-def _pipeline(name: str, node: str | None, parts: Sequence[Sequence[Stage]]) -> Pipeline:
+def _pipeline(name: str, node: str | None, parts: Sequence[Sequence[Stage]], maps: bool) -> Pipeline:
     names = [_name(part, [one for one in parts if _kinds(one) == _kinds(part)]) for part in parts]
     made_by = {stage.name: job for job, part in zip(names, parts, strict=True) for stage in part}
     jobs = []
     for job, part in zip(names, parts, strict=True):
         needed = list(dict.fromkeys(split_reference(ref)[0] for stage in part for _, ref in stage.references()))
         outside = [one for one in needed if made_by.get(one) != job]
-        jobs.append(
-            Job(
-                name=job,
-                on="training" if not _is_processing(part) else "processing",
-                stages=tuple(part),
-                node=node,
-                before=tuple(dict.fromkeys(made_by[one] for one in outside if one in made_by)),
-                externals=tuple(one.removeprefix("@") for one in outside if one.startswith("@")),
-                earlier=tuple(one for one in outside if one not in made_by and not one.startswith("@")),
-            )
+        described = Job(
+            name=job,
+            on="training" if not _is_processing(part) else "processing",
+            stages=tuple(part),
+            node=node,
+            before=tuple(dict.fromkeys(made_by[one] for one in outside if one in made_by)),
+            externals=tuple(one.removeprefix("@") for one in outside if one.startswith("@")),
+            earlier=tuple(one for one in outside if one not in made_by and not one.startswith("@")),
         )
+        if maps and _kinds(part) == {"ingest"}:
+            jobs.append(replace(described, name=LOOK, maps=True))
+            described = replace(described, before=(*described.before, LOOK))
+        jobs.append(described)
     return Pipeline(name=name, node=node, jobs=tuple(jobs))
 
 

@@ -4,9 +4,16 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from earthsnap_train.pipeline.plan import Plan
+from launchers.photographs import are_in_a_bucket
 from launchers.sagemaker import places
 from launchers.sagemaker.bucket import Bucket
 from launchers.sagemaker.definition import Compiled
+from launchers.sagemaker.photographs import (
+    chosen_by,
+    chosen_photographs,
+    photographs_digest,
+    point_at_photographs,
+)
 from launchers.sagemaker.shelf import Shelf
 from launchers.sagemaker.steps import Pipeline
 
@@ -14,6 +21,9 @@ from launchers.sagemaker.steps import Pipeline
 def submit(compiled: Compiled, plan: Plan, here: Mapping[str, Path], bucket: Bucket, *, prefix: str) -> None:
     """``here``: where the plan's externals lie on this machine. What is in the bucket already is left as it is."""
     for name, digest in plan.externals.items():
+        if name == "photographs" and are_in_a_bucket(plan):
+            point_at_photographs(plan, here, bucket, prefix=prefix)
+            continue
         _upload(bucket, f"{prefix}/{places.external(name, digest)}", here[name])
     for key, description in compiled.descriptions.items():
         bucket.write(f"{prefix}/{key}", description.model_dump_json(indent=1).encode())
@@ -31,6 +41,9 @@ def gather(pipeline: Pipeline, jobs: Collection[str], shelf: Shelf, run: str) ->
             assert artifact is not None, f"{pipeline.name} was started before {stage} was done"
             made[stage] = artifact
         shelf.write_channel(run, f"{pipeline.name}/{job.name}.{places.EARLIER_CHANNEL}", made)
+        if chosen := chosen_by(job):
+            uris = chosen_photographs([made[name] for name in chosen], made["ingest"], shelf)
+            shelf.write_photographs(run, f"{pipeline.name}/{job.name}", photographs_digest(made["ingest"]), uris)
 
 
 def _upload(bucket: Bucket, place: str, here: Path) -> None:

@@ -34,6 +34,7 @@ class Resources:
     """What one stage may use here. ``workers``: processes it may start; ``threads``: of one numerical operation.
 
     ``devices_per_trial``: how many of ``devices`` one trial of a search uses; the others work on further trials.
+    ``num_hosts``: machines, each with these devices, that run this very stage at once and teach one network together.
     ``save_now``: a file; while it is there a checkpoint is due at every step, for this process will soon be ended.
     """
 
@@ -42,8 +43,14 @@ class Resources:
     accelerator: str = "cpu"
     devices: tuple[int, ...] = ()
     devices_per_trial: int = 1
+    num_hosts: int = 1
     checkpoint_every_s: float = 60.0
     save_now: Path | None = None
+
+    @property
+    def num_replicas(self) -> int:
+        """Processes that teach one network together, on all machines."""
+        return max(1, len(self.devices)) * self.num_hosts
 
 
 @dataclass(frozen=True, kw_only=True)

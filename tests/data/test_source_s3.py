@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from earthsnap_train.data.source import list_source
-from earthsnap_train.data.source_s3 import fetch, read_versions
+from earthsnap_train.data.source_s3 import BucketListing, Object, list_bucket, listed, read_listing, write_listing
+from earthsnap_train.data.source_s3 import fetch as fetch_listed
 from earthsnap_train.errors import DataError, EnvironmentProblem
 from earthsnap_train.spec.dataset import S3Source
 
@@ -37,6 +39,14 @@ def _source(**changes: object) -> S3Source:
         "ranks": ["order"], "species_table": None,
     }  # fmt: skip
     return S3Source.model_validate(declared | changes)
+
+
+def fetch(source: S3Source, mirror: Path) -> int:
+    """As a run does it: what there is, then what of it is lacking."""
+    write_listing(mirror, list_bucket(source))
+    listing = read_listing(mirror)
+    assert listing is not None
+    return fetch_listed(listing, mirror)
 
 
 def _files(folder: Path) -> list[str]:
@@ -75,13 +85,67 @@ def test_a_file_that_was_lost_from_the_mirror_is_fetched_again(bucket: Any, tmp_
     assert fetch(_source(), mirror) == 1
 
 
-def test_the_listing_carries_the_versions_of_the_objects(bucket: Any, tmp_path: Path) -> None:
+def test_the_listing_says_what_is_there_and_fetches_nothing(bucket: Any, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
-    fetch(_source(), mirror)
-    versions = {path: bucket.head_object(Bucket=BUCKET, Key=f"flora/{path}")["VersionId"] for path in _files(mirror)}
+    write_listing(mirror, list_bucket(_source()))
+
     listing = list_source(_source(), mirror)
-    assert listing.version_ids == versions == read_versions(mirror)
+
+    versions = {
+        row.path: bucket.head_object(Bucket=BUCKET, Key=f"flora/{row.path}")["VersionId"] for row in listing.rows
+    }
     assert [(row.species, row.ranks) for row in listing.rows] == [("rose", {"order": "rosales"})] * 2
+    assert listing.version_ids == versions
+    assert [file.size for file in listing.files.values()] == [len("bytes of flora/rosales/rose/1.jpg")] * 2
+    assert not mirror.exists()
+
+
+def test_of_an_object_that_was_written_over_or_removed_the_listing_has_the_last(bucket: Any) -> None:
+    first = list_bucket(_source()).objects
+    bucket.put_object(Bucket=BUCKET, Key="flora/rosales/rose/1.jpg", Body=RETOUCHED)
+    bucket.delete_object(Bucket=BUCKET, Key="flora/rosales/rose/2.jpg")
+
+    now = list_bucket(_source()).objects
+
+    assert list(now) == ["rosales/rose/1.jpg"]
+    assert now["rosales/rose/1.jpg"].version_id != first["rosales/rose/1.jpg"].version_id
+    assert now["rosales/rose/1.jpg"].etag != first["rosales/rose/1.jpg"].etag
+
+
+def test_what_was_written_over_since_it_was_listed_is_fetched_as_it_was(bucket: Any, tmp_path: Path) -> None:
+    listing = list_bucket(_source())
+    bucket.put_object(Bucket=BUCKET, Key="flora/rosales/rose/2.jpg", Body=RETOUCHED)
+
+    fetch_listed(listing, tmp_path / "mirror")
+
+    assert (tmp_path / "mirror/rosales/rose/2.jpg").read_bytes() == b"bytes of flora/rosales/rose/2.jpg"
+
+
+def test_without_versions_an_object_that_was_written_over_since_it_was_listed_is_refused(
+    bucket: Any, tmp_path: Path
+) -> None:
+    bucket.create_bucket(Bucket="plain")
+    bucket.put_object(Bucket="plain", Key="flora/rosales/rose/1.jpg", Body=b"first")
+    listing = list_bucket(_source(bucket="plain"))
+    bucket.put_object(Bucket="plain", Key="flora/rosales/rose/1.jpg", Body=b"second")
+
+    assert listing.objects["rosales/rose/1.jpg"].version_id is None
+    with pytest.raises(DataError, match=r"'rosales/rose/1\.jpg' was changed in the bucket"):
+        fetch_listed(listing, tmp_path / "mirror")
+
+
+def test_a_service_that_lists_no_versions_is_asked_for_objects() -> None:
+    boto3 = pytest.importorskip("boto3")
+    stub = pytest.importorskip("botocore.stub")
+    s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    listing = BucketListing(bucket=BUCKET, prefix="flora/", region=None, endpoint_url="http://minio", objects={})
+    entry = {"Key": "flora/rose/1.jpg", "ETag": '"a"', "Size": 3, "LastModified": datetime(2026, 1, 1, tzinfo=UTC)}
+    with stub.Stubber(s3) as answers:
+        answers.add_client_error("list_object_versions", "NotImplemented")
+        answers.add_response("list_objects_v2", {"Contents": [entry]}, {"Bucket": BUCKET, "Prefix": "flora/"})
+        found = dict(listed(s3, listing))
+
+    assert found == {"rose/1.jpg": Object('"a"', 3, None, 1767225600_000_000_000)}
 
 
 def test_a_key_that_climbs_out_of_the_mirror_is_refused(bucket: Any, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class Listing:
     """``rows``: sorted by path, one for each photograph that is there. ``files``: their sizes and times.
 
     ``unlisted``: photographs that no row names (their finding is ``not_in_labels``); a review may give them a species.
-    ``version_ids``: S3's, of what was fetched from there.
+    ``version_ids``: S3's, of what lies there.
     """
 
     rows: tuple[Row, ...]
@@ -67,7 +67,9 @@ class Listing:
 
 
 def list_source(source: Source, root: Path, table: Path | None = None, species_table: Path | None = None) -> Listing:
-    """``root``: the photographs' folder (of an S3 source its mirror). Raises DataError where nothing can be listed.
+    """``root``: the photographs' folder. Raises DataError where nothing can be listed.
+
+    Of an S3 source it is the mirror, of which only the listing beside it is read: not a photograph need be there yet.
 
     ``table``, ``species_table``: where the files that the source names lie on this machine.
     """
@@ -77,13 +79,16 @@ def list_source(source: Source, root: Path, table: Path | None = None, species_t
         case TableSource():
             listing = _from_table(root, table or Path(source.table), source.columns, source.ranks)
         case FolderSource():
-            listing = _from_folders(root, source.ranks, species_table)
+            listing = _from_folders(scan(root), root, source.ranks, species_table)
         case S3Source():
-            from earthsnap_train.data.source_s3 import read_versions
+            from earthsnap_train.data.source_s3 import read_listing
 
-            listing = _from_folders(root, source.ranks, species_table)
-            versions = read_versions(root)
-            listing = replace(listing, version_ids={p: versions[p] for p in listing.files if p in versions})
+            there = read_listing(root)
+            objects = there.objects if there is not None else {}
+            found = Scan(photographs={p: FileStat(size=o.size, mtime_ns=o.modified_ns) for p, o in objects.items()})
+            listing = _from_folders(found, root, source.ranks, species_table)
+            versions = {path: one.version_id for path, one in objects.items() if one.version_id is not None}
+            listing = replace(listing, version_ids=versions)
         case _:
             assert_never(source)
     if not listing.rows:
@@ -96,8 +101,7 @@ def list_source(source: Source, root: Path, table: Path | None = None, species_t
     return listing
 
 
-def _from_folders(root: Path, ranks: list[str], species_table: Path | None) -> Listing:
-    found = scan(root)
+def _from_folders(found: Scan, root: Path, ranks: list[str], species_table: Path | None) -> Listing:
     describe = _species_descriptions(species_table, ranks)
     rows, unlisted = [], []
     for path in found.photographs:

@@ -33,7 +33,7 @@ from earthsnap_train.taxonomy.tree import Taxonomy
 class Survey:
     """``externals``: name -> content digest; ``places``: name -> where it lies here. ``images_of``: species -> listed files.
 
-    ``image_ids``: of the listed files; empty where they are still to be drawn.
+    ``image_ids``: of the listed files; empty where they are still to be drawn, or lie in a bucket.
     """
 
     taxonomy: Taxonomy
@@ -101,10 +101,10 @@ def _outside(
     source = spec.dataset.source
     assert not isinstance(source, SyntheticFlora)
     if isinstance(source, S3Source):
-        from earthsnap_train.data.source_s3 import fetch
+        from earthsnap_train.data.source_s3 import list_bucket, write_listing
 
         root = Path(source.mirror)
-        fetch(source, root)
+        write_listing(root, there := list_bucket(source))
     else:
         root = Path(source.root).expanduser()
     places["photographs"] = root
@@ -117,8 +117,13 @@ def _outside(
         tables["species_table"] = Path(source.species_table).expanduser()
         _file("species_table", source.species_table, "dataset.source.species_table", externals, places)
     listing = limited(list_source(source, root, **tables), spec.dataset.limit)
-    hashes = hash_files(root, listing, store.root / "files.sqlite")
     described = [[f.code, f.path, f.detail] for f in listing.findings]
+    if isinstance(source, S3Source):
+        # Nothing is read for a plan: what an object is, its ETag, size and version say.
+        objects = {path: there.objects[path][:3] for path in listing.files}
+        externals["photographs"] = digest_of({"objects": objects, "findings": described})
+        return list(listing.rows), frozenset()
+    hashes = hash_files(root, listing, store.root / "files.sqlite")
     externals["photographs"] = digest_of(
         {"files": hashes, "findings": described, "versions": dict(listing.version_ids)}
     )

@@ -39,10 +39,14 @@ class Machine(SpecModel):
 
 
 class TrainingMachine(Machine):
-    """``spot``: cheaper, may be taken away at any moment. ``max_wait_minutes``: work and waiting for capacity together."""
+    """``spot``: cheaper, may be taken away at any moment. ``max_wait_minutes``: work and waiting for capacity together.
+
+    ``instance_count``: machines that teach one network together; a search has one.
+    """
 
     spot: bool
     max_wait_minutes: Positive
+    instance_count: Annotated[int, Field(ge=1, le=64)]
 
     @field_validator("max_wait_minutes")
     @classmethod
@@ -64,6 +68,7 @@ class SageMaker(SpecModel):
     """Jobs of SageMaker pipelines. ``definitions``: the folder that ``plan`` writes them into.
 
     ``kinds`` and ``nodes``: what differs from ``processing`` and ``training`` for a kind of stage, for a node.
+    ``input_mode`` has one choice: batches are drawn from all shards at random, which streaming would make many requests of.
     """
 
     module: Literal["launchers.sagemaker"]
@@ -85,6 +90,8 @@ class SageMaker(SpecModel):
     nodes: dict[str, dict[str, object]]
     retries: Retries
     data_jobs: Annotated[int, Field(ge=1, le=20)]
+    qa_instances: Annotated[int, Field(ge=1, le=100)]
+    input_mode: Literal["File"]
     fuse: bool
     threads: Positive
     devices_per_trial: Positive

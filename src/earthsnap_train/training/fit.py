@@ -66,9 +66,7 @@ def fit(
     settings, num_steps = classifier.settings, classifier.num_steps
     checkpoint = scratch / "last.ckpt"
     done = _step_of(checkpoint)
-    feed.train(
-        done, rank=0, world_size=max(1, len(resources.devices))
-    )  # what is wrong with it is said here, not by a rank
+    feed.train(done, rank=0, world_size=resources.num_replicas)  # what is wrong with it is said here, not by a rank
     callbacks: list[Callback] = [
         EndWithParent(),
         Teller(events, batch_size=settings.batch_size),
@@ -82,7 +80,8 @@ def fit(
         trainer = pl.Trainer(
             accelerator="gpu" if on_gpu else "cpu",
             devices=list(resources.devices) if on_gpu else max(1, len(resources.devices)),
-            strategy="ddp_spawn" if len(resources.devices) > 1 else "auto",
+            num_nodes=resources.num_hosts,
+            strategy="ddp_spawn" if resources.num_replicas > 1 else "auto",
             precision=precision,
             max_steps=stop_at or num_steps,
             max_epochs=1,

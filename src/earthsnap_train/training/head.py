@@ -64,8 +64,8 @@ def teach_head(
     )
     scratch = context.scratch / "head"
     scratch.mkdir(exist_ok=True)
-    # One device: a head's step is too short to be divided.
-    resources = replace(context.resources, devices=context.resources.devices[:1])
+    # One device: a head's step is too short to be divided. Of several machines each comes to the same head.
+    resources = replace(context.resources, devices=context.resources.devices[:1], num_hosts=1)
     stop_at = num_epochs and num_epochs * feed.steps_per_epoch
     step = fit(classifier, feed, scratch=scratch, resources=resources, events=events, stop_at=stop_at)
     weight_CF = linear.weight.detach().cpu().numpy() / scale

@@ -47,7 +47,7 @@ def teach_network(
         linear.weight.copy_(torch.from_numpy(head[0]) if head else torch.zeros_like(linear.weight))
         linear.bias.copy_(torch.from_numpy(head[1]) if head else torch.zeros_like(linear.bias))
     network: nn.Module = nn.Sequential(OrderedDict(trunk=trunk, head=linear)).to(memory_format=torch.channels_last)
-    if context.resources.accelerator == "cuda" and len(context.resources.devices) > 1:
+    if context.resources.accelerator == "cuda" and context.resources.num_replicas > 1:
         # A batch's statistics are those of all its photographs, on however many devices. Not by torch's own conversion:
         # it would drop the activation that timm's normalisations hold.
         network = convert_sync_batchnorm(network)

@@ -94,6 +94,83 @@ def test_a_whole_network_is_taught_by_a_training_job_even_where_steps_are_joined
     assert [(job.name, job.on) for job in parent.jobs] == [("train", "training"), ("export-to-evaluate", "processing")]
 
 
+def test_reading_at_random_places_from_a_stream_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"launcher\..*input_mode.*FastFile") as caught:
+        declared(*DEMO, "launcher.input_mode=FastFile")
+    assert "File" in caught.value.allowed
+
+
+def step_of(one: Compiled, pipeline: str, job: str) -> Any:
+    return next(step for step in json.loads(one.definitions[pipeline])["Steps"] if step["Name"] == job)
+
+
+def distributions(step: Any) -> dict[str, str]:
+    return {i["InputName"]: i["S3Input"]["S3DataDistributionType"] for i in step["Arguments"]["ProcessingInputs"]}
+
+
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    root = draw_folder(tmp_path_factory.mktemp("few"), species={"Rosa/canina": 8, "Rosa/rugosa": 8})
+    return (
+        "name=few", "dataset=folder", f"dataset.source.root={root}", "dataset.source.ranks=[genus]", "grouping.min_species=1",
+        "dataset.min_images_per_species=4", "dataset.split.min_per_species=1",
+    )  # fmt: skip
+
+
+def test_photographs_are_dealt_out_to_the_machines_that_look_at_them_and_to_no_others(
+    folder_of: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = compiled(*folder_of, "launcher.qa_instances=3", folder=tmp_path)
+
+    look, ingest = (step_of(found, "few-data", name) for name in ("look", "ingest"))
+    assert problems(found.definitions["few-data"]) == []
+    assert look["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 3
+    assert ingest["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 1
+    assert distributions(look) == {"job": "FullyReplicated", "external-photographs": "ShardedByS3Key"}
+    assert set(distributions(ingest).values()) == {"FullyReplicated"}
+    assert ingest["DependsOn"] == ["look"]
+
+
+def test_what_was_drawn_is_whole_on_every_machine_and_ingest_waits_for_both(tmp_path: Path) -> None:
+    """Of an artifact no machine could tell whether its share is whole; each takes its photographs by their paths."""
+    found = compiled(*DEMO, "launcher.qa_instances=2", "launcher.fuse=true", folder=tmp_path)
+
+    data = found.definitions["plants-debug-data"]
+    assert problems(data) == []
+    assert [step["Name"] for step in json.loads(data)["Steps"]][:3] == ["draw", "look", "ingest"]
+    look, ingest = (step_of(found, "plants-debug-data", name) for name in ("look", "ingest"))
+    assert set(distributions(look).values()) == {"FullyReplicated"}
+    assert ingest["DependsOn"] == ["draw", "look"]
+    assert list(distributions(ingest)) == ["job", "before"]
+
+
+def test_one_machine_for_checking_or_a_limit_on_photographs_makes_no_job_of_it(
+    folder_of: tuple[str, ...], tmp_path: Path
+) -> None:
+    one = compiled(*folder_of, "launcher.qa_instances=1", folder=tmp_path)
+    limited = compiled(*folder_of, "launcher.qa_instances=3", "dataset.limit.species=2", folder=tmp_path)
+
+    for found in (one, limited):
+        assert "look" not in [job.name for job in found.pipelines[0].jobs]
+
+
+def test_several_machines_teach_whole_networks_together_and_nothing_else(tmp_path: Path) -> None:
+    typed = (*DEMO, "training=full", "tuning=quick", "launcher.training.instance_count=2")
+    found = compiled(*typed, "launcher.nodes.flat.instance_count=4", "nodes.parent.method=head", folder=tmp_path)
+
+    counts = {
+        (pipeline, step["Name"]): step["Arguments"]["ResourceConfig"]["InstanceCount"]
+        for pipeline, text in found.definitions.items()
+        for step in json.loads(text)["Steps"]
+        if step["Type"] == "Training"
+    }
+    assert {count for (_, job), count in counts.items() if job.startswith("tune")} == {1}
+    assert counts["plants-debug-parent", "train"] == 1
+    taught = {pipeline: count for (pipeline, job), count in counts.items() if job == "train" and "child" in pipeline}
+    assert set(taught.values()) == {2}
+    assert all(problems(text) == [] for text in found.definitions.values())
+
+
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """Fifty groups of two species each."""
@@ -119,6 +196,25 @@ def test_fifty_groups_fit(wide: tuple[str, ...], tmp_path: Path) -> None:
     assert len(report.earlier) > 20
 
 
+def test_however_many_jobs_one_reads_they_are_one_channel(wide: tuple[str, ...], tmp_path: Path) -> None:
+    """As if one job selected from what twenty others packed: no plan of today has such a job."""
+    spec = declared(*wide, "launcher.data_jobs=20", f"paths.groupings={tmp_path}/groupings")
+    assert isinstance(spec.launcher, SageMaker)
+    plan = prepare(spec, Store(tmp_path / "store")).plan
+    packed = [stage.name for stage in plan.stages if stage.kind == "records"]
+    trunk = plan.stage("trunk").model_copy(update={"inputs": {name: name for name in packed}})
+    plan = plan.model_copy(update={"stages": tuple(trunk if s.name == "trunk" else s for s in plan.stages)})
+
+    found = compile_definitions(plan, spec.launcher)
+
+    step = step_of(found, "wide-data", "trunk")
+    assert len(step["DependsOn"]) == 20
+    assert list(distributions(step)) == ["job", "before"]
+    followers = [one.followers for one in found.descriptions.values() if one.job.startswith("records")]
+    assert all(one["trunk"] == tuple(step["DependsOn"]) for one in followers)
+    assert problems(found.definitions["wide-data"]) == []
+
+
 def test_a_definition_of_more_than_a_mebibyte_is_refused(wide: tuple[str, ...], tmp_path: Path) -> None:
     spec = declared(*wide, "launcher.data_jobs=20", f"paths.groupings={tmp_path}/groupings")
     assert isinstance(spec.launcher, SageMaker)
@@ -126,7 +222,7 @@ def test_a_definition_of_more_than_a_mebibyte_is_refused(wide: tuple[str, ...], 
     plan = prepare(spec, Store(tmp_path / "store")).plan
 
     with pytest.raises(ConfigError, match="bytes") as caught:
-        compile_definitions(plan, spec.launcher.model_copy(update={"tags": tags}))
+        compile_definitions(plan, spec.launcher.model_copy(update={"tags": tags, "subnets": ["s" * 32] * 16}))
     assert "launcher.fuse=true" in caught.value.remedy
 
 

@@ -191,6 +191,71 @@ def test_a_job_that_takes_longer_than_its_limit_is_asked_to_end(tmp_path: Path, 
     assert (tmp_path / "s3" / "b" / "ended").read_text() == "in time"
 
 
+# ---- several machines
+
+TELLS = """
+import json, os, pathlib
+root = pathlib.Path(os.environ["EARTHSNAP_ML_ROOT"])
+told = json.loads((root / "config" / "resourceconfig.json").read_text())
+files = sorted(p.name for p in (root / "processing" / "input").rglob("*") if p.is_file())
+kept = pathlib.Path(os.environ["EARTHSNAP_S3_ROOT"], "b", "told", told["current_host"])
+kept.parent.mkdir(parents=True, exist_ok=True)
+kept.write_text(json.dumps({"hosts": told["hosts"], "meeting": os.environ["EARTHSNAP_MEETING"], "files": files}))
+"""
+SECOND_FAILS = """
+import json, os, pathlib, signal, sys, time
+root = pathlib.Path(os.environ["EARTHSNAP_ML_ROOT"])
+kept = pathlib.Path(os.environ["EARTHSNAP_S3_ROOT"], "b")
+if root.name == "algo-1":
+    signal.signal(signal.SIGTERM, lambda *_: ((kept / "ended").write_text("in time"), sys.exit(0)))
+    (kept / "ready").touch()
+    time.sleep(60)
+while not (kept / "ready").exists():
+    time.sleep(0.01)
+(root / "output").mkdir()
+(root / "output" / "message").write_text("no network")
+sys.exit(5)
+"""
+
+
+def spread(step: Json, *, machines: int, distribution: str = "FullyReplicated") -> Json:
+    step["Arguments"]["ProcessingResources"] = {"ClusterConfig": {"InstanceCount": machines}}
+    for one in step["Arguments"]["ProcessingInputs"]:
+        one["S3Input"]["S3DataDistributionType"] = distribution
+    return step
+
+
+@pytest.mark.parametrize(("distribution", "copies"), [("FullyReplicated", 3), ("ShardedByS3Key", 1)])
+def test_each_machine_of_a_job_is_told_which_it_is_and_given_all_or_its_share(
+    distribution: str, copies: int, tmp_path: Path, execute: Callable[..., Any]
+) -> None:
+    names = [f"{number:02d}.jpg" for number in range(7)]
+    for name in names:
+        put(tmp_path, f"photographs/{name}", name)
+
+    look = processing("look", TELLS, channel("photographs", "S3Prefix", "s3://b/photographs/"))
+    execute(spread(look, machines=3, distribution=distribution))
+
+    hosts = ["algo-1", "algo-2", "algo-3"]
+    told = [json.loads((tmp_path / "s3/b/told" / host).read_text()) for host in hosts]
+    assert [one["hosts"] for one in told] == [hosts] * 3
+    assert len({one["meeting"] for one in told}) == 1
+    assert sorted(name for one in told for name in one["files"]) == sorted(names * copies)
+    assert all(one["files"] for one in told)
+
+
+def test_a_machine_that_fails_ends_the_others_and_the_job_in_its_own_words(
+    tmp_path: Path, execute: Callable[..., Any]
+) -> None:
+    (tmp_path / "s3" / "b").mkdir(parents=True)
+
+    with pytest.raises(StageError, match="no network") as caught:
+        execute(spread(processing("look", SECOND_FAILS), machines=2))
+
+    assert "look.algo-2.log" in caught.value.remedy
+    assert (tmp_path / "s3" / "b" / "ended").read_text() == "in time"
+
+
 def test_what_training_keeps_for_an_interruption_is_there_again(tmp_path: Path, execute: Callable[..., Any]) -> None:
     code = LISTS + "\n(root / 'checkpoints' / 'step').write_text('5')"
     put(tmp_path, "data/x", "1")

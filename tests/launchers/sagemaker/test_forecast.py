@@ -47,6 +47,16 @@ def test_plan_says_the_same_as_json(earthsnap: Command, tmp_path: Path) -> None:
     assert told["cost"] == pytest.approx((5 * 2.0 + 23 * 0.25) * (12 + 4 / 60), abs=0.01)
 
 
+def test_every_machine_of_a_job_is_counted(earthsnap: Command, tmp_path: Path) -> None:
+    several = ("training=full", "launcher.qa_instances=3", "launcher.nodes.parent.instance_count=4")
+
+    told: Any = earthsnap("plan", *DEMO, *ON_SAGEMAKER, *several, "--json", price_file(tmp_path)).json["pipelines"]
+
+    assert told["pipelines"]["plants-debug-parent"]["machines"] == "4 x ml.g5.xlarge, 2 x ml.m5.xlarge"
+    jobs = sum(pipeline["jobs"] for pipeline in told["pipelines"].values())
+    assert told["machine_hours"] == pytest.approx((jobs + 2 + 3) * (12 + 4 / 60), abs=0.01)
+
+
 def test_a_plan_that_may_cost_too_much_is_refused(earthsnap: Command, tmp_path: Path) -> None:
     prices = price_file(tmp_path)
 

@@ -50,9 +50,10 @@ class Container:
         return self.folder / "ml"
 
     def run(
-        self, *stages: Stage, sort: str = "processing", channels: dict[str, Path] | None = None, **more: Any
-    ) -> int:
-        """The exit code. ``channels``: name -> the folder that lies there."""
+        self, *stages: Stage, sort: str = "processing", channels: dict[str, Path] | None = None, host: str = "1 of 1",
+        **more: Any,
+    ) -> int:  # fmt: skip
+        """The exit code. ``channels``: name -> the folder that lies there. ``host``: which machine of how many this is."""
         shutil.rmtree(self.root, ignore_errors=True)
         place = self.root / (places.TRAINING_INPUTS if sort == "training" else places.PROCESSING_INPUTS)
         job = JobDescription(
@@ -61,6 +62,11 @@ class Container:
         )  # fmt: skip
         (place / "job").mkdir(parents=True)
         (place / "job" / "job.json").write_text(job.model_dump_json())
+        number, _, count = host.partition(" of ")
+        told = {"current_host": f"algo-{number}", "hosts": [f"algo-{at + 1}" for at in range(int(count))]}
+        config = self.root / ("input/config" if sort == "training" else "config")
+        config.mkdir(parents=True)
+        (config / "resourceconfig.json").write_text(json.dumps(told))
         for name, folder in (channels or {}).items():
             shutil.copytree(folder, place / name)
         return main([sort])
@@ -160,6 +166,52 @@ def test_photographs_from_outside_are_a_channel(
     assert container.told("ingest").key == desk
 
 
+def test_a_machine_that_looks_at_its_share_makes_no_artifact_and_does_so_once(
+    container: Container, ingest: tuple[Stage, dict[str, Path], dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its share is what lies in its channel: the service has dealt photographs out already."""
+    stage, channels, externals = ingest
+    share = container.folder / "share"
+    shutil.copytree(channels["external-photographs"] / "Rosa" / "canina", share / "Rosa" / "canina")
+    key = key_of(stage_ingredients(stage, {f"@{name}": digest for name, digest in externals.items()}))
+    looks: dict[str, Any] = {"channels": {"external-photographs": share}, "externals": externals, "maps": True}
+
+    assert container.run(stage, host="2 of 2", **looks) == 0
+    first = container.shelf.shard(key, 2, 2)
+    assert first is not None
+    assert container.shelf.told("first", "ingest") is None
+    assert container.shelf.find(key) is None
+
+    assert container.run(stage, host="2 of 2", **looks) == 0
+    assert "measured already" in capsys.readouterr().out
+    assert container.shelf.shard(key, 2, 2) == first
+
+    assert container.run(stage, channels=channels, externals=externals, shards=2) == 4
+    assert container.said("message").startswith(f"shards/{key}/1-of-2.parquet: what a machine measured")
+
+    container.shelf.put_shard(key, 1, 2, first)
+    assert container.run(stage, channels=channels, externals=externals, shards=2) == 0
+    assert "8 of 16 photographs were measured by 2 machines" in capsys.readouterr().out
+
+
+def test_the_last_of_several_jobs_lists_what_all_of_them_made(container: Container) -> None:
+    other = DRAW.model_copy(update={"settings": FLORA | {"seed": 1}, "name": "draw-2"})
+    joined = container.folder / "s3/photographs/earthsnap/runs/first/plants-data/last.before.manifest"
+    followers = {"last": ("one", "two")}
+
+    container.run(DRAW, job="one", followers=followers)
+    assert not joined.exists()
+    container.run(other, job="two", followers=followers)
+
+    prefix, *names = json.loads(joined.read_text())
+    assert prefix == {"prefix": "s3://photographs/earthsnap/"}
+    for stage in (DRAW, other):
+        assert f"store/{container.told(stage.name).key}/labels.csv" in names
+    assert {name for name in names if name.startswith("runs/")} == {
+        "runs/first/plants-data/one.channel.json", "runs/first/plants-data/two.channel.json"
+    }  # fmt: skip
+
+
 def test_what_a_step_before_made_is_read_from_its_channel(
     container: Container, ingest: tuple[Stage, dict[str, Path], dict[str, str]]
 ) -> None:
@@ -168,7 +220,7 @@ def test_what_a_step_before_made_is_read_from_its_channel(
     settings = {"classes": ["rosa"], "class_of": {}, "group_of": {}, "max_train_per_group": None, "seed": 0}
     select = Stage(name="select/flat", kind="select", node="flat", inputs={"manifest": "ingest"}, settings=settings)  # type: ignore[arg-type]
 
-    assert container.run(select, channels={"step-ingest": container.channel(stage)}) == 0
+    assert container.run(select, channels={"before": container.channel(stage)}) == 0
 
     made = container.shelf.find(container.told("ingest").key)
     assert made is not None
@@ -180,7 +232,7 @@ def test_an_artifact_that_was_cut_short_on_its_way_is_refused(container: Contain
     shown = container.channel(DRAW)
     next(shown.rglob("labels.csv")).write_text("cut")
 
-    assert container.run(DRAW, channels={"step-draw": shown}) == 4
+    assert container.run(DRAW, channels={"before": shown}) == 4
 
     assert "labels.csv is not what draw wrote" in container.said("message")
 

@@ -14,6 +14,7 @@ from typing import Any
 from tests.launchers.sagemaker.shapes import problems_of, request, response
 
 Json = Mapping[str, Any]
+MOST_CHANNELS = {"Processing": 10, "Training": 20}
 MOST_BYTES = 1024 * 1024
 CREATE = {"Processing": "CreateProcessingJob", "Training": "CreateTrainingJob"}
 DESCRIBE = {"Processing": "DescribeProcessingJob", "Training": "DescribeTrainingJob"}
@@ -112,8 +113,13 @@ class _Definition:
             writer = re.search(r"/([^/]+?)\.manifest$", uri)
             if writer and writer[1] in self.by_name and writer[1] not in step.get("DependsOn", ()):
                 yield f"{name}: reads what {writer[1]} writes and does not wait for it ({channel})"
-            if writer and not writer[1].endswith(".earlier") and writer[1] not in self.by_name:
+            if writer and writer[1] == f"{name}.before":  # whichever of several ends last
+                if len(step.get("DependsOn", ())) < 2:
+                    yield f"{name}: nobody joins what is before it ({channel})"
+            elif writer and not writer[1].endswith((".earlier", ".photographs")) and writer[1] not in self.by_name:
                 yield f"{name}: nobody writes {uri}"
+        if len(sources) > MOST_CHANNELS[sort]:
+            yield f"{name}: {len(sources)} channels"
         yield from _spot(plain, str(name))
         yield from _inside_of_processing(plain, str(name))
         outputs = [one.get("OutputName") for one in plain.get("ProcessingOutputConfig", {}).get("Outputs", ())]
