@@ -1,7 +1,7 @@
 """Runs one pipeline definition on this machine, as the service would: each job a process with a /opt/ml of its own.
 
 It knows the language of definitions and the contract of containers, and nothing of plans or stages. S3 is a folder. Of
-the language it knows what ours use: processing and training jobs, conditions on property files, failing, parameters,
+the language it knows what ours use: processing, training and tuning jobs, conditions on property files, failing, parameters,
 ``Get``, ``Std:Join`` and ``Std:JsonGet``. It does not: retry (a process here fails for reasons of its own), take spot
 capacity away, build networks, encrypt, or run several jobs side by side.
 """
@@ -22,6 +22,7 @@ import launchers
 from earthsnap_train.errors import StageError
 from earthsnap_train.processes import LIFELINE_VARIABLE
 from launchers.sagemaker import places
+from launchers.sagemaker.trials import Ended, tune
 
 Json = Mapping[str, Any]
 GRACE_S = 120  # between SIGTERM and SIGKILL, as the service has it
@@ -29,17 +30,19 @@ GRACE_S = 120  # between SIGTERM and SIGKILL, as the service has it
 
 class Execution:
     """``s3``: a folder with one for each bucket. ``work``: where containers' folders and logs lie. ``about``: told of a job
-    before it runs."""
+    before it runs. ``train``: what an image runs as ``train``, where a request names no entrypoint."""
 
     def __init__(
         self, definition: Json, parameters: Mapping[str, str], *, s3: Path, work: Path,
         about: Callable[[str], None] = lambda job: None, after: Callable[[str], None] = lambda job: None,
+        train: Sequence[str] = ("python", "-m", "launchers.sagemaker.job", "training"),
     ) -> None:  # fmt: skip
         self.steps: Sequence[Json] = definition["Steps"]
         self.parameters = _parameters(definition, parameters)
         self.s3, self.work = s3.resolve(), work.resolve()  # a container starts in a folder of its own
-        self.about, self.after = about, after
+        self.about, self.after, self.train = about, after, train
         self.property_files: dict[str, Path] = {}
+        self.properties: dict[str, Json] = {}
 
     def run(self) -> str | None:
         """Why the pipeline ended as failed, by a step that says so; None where it succeeded. Raises StageError for a job."""
@@ -58,6 +61,10 @@ class Execution:
                 failed = self._run(arguments["IfSteps" if holds else "ElseSteps"])
                 if failed is not None:
                     return failed
+            elif step["Type"] == "Tuning":
+                self.about(name)
+                self.properties[name] = tune(name, self.value(step["Arguments"]), self._trial)
+                self.after(name)
             else:
                 self._job(step)
         return None
@@ -68,7 +75,7 @@ class Execution:
         """``given`` with every function replaced by what it stands for."""
         if isinstance(given, Mapping):
             if set(given) == {"Get"}:
-                return self.parameters[given["Get"].removeprefix("Parameters.")]
+                return self._got(given["Get"])
             if set(given) == {"Std:Join"}:
                 join = given["Std:Join"]
                 return str(join["On"]).join(str(self.value(one)) for one in join["Values"])
@@ -81,6 +88,15 @@ class Execution:
             return {key: self.value(one) for key, one in given.items()}
         return [self.value(one) for one in given] if isinstance(given, list) else given
 
+    def _got(self, reference: str) -> Any:
+        if not reference.startswith("Steps."):
+            return self.parameters[reference.removeprefix("Parameters.")]
+        _, step, *path = reference.split(".")
+        found: Any = self.properties[step]
+        for part in path:
+            found = found[part]
+        return found
+
     def _holds(self, condition: Json) -> bool:
         assert condition["Type"] == "Equals", condition["Type"]
         return bool(self.value(condition["LeftValue"]) == self.value(condition["RightValue"]))
@@ -90,11 +106,8 @@ class Execution:
     def _job(self, step: Json) -> None:
         name, arguments = step["Name"], self.value(step["Arguments"])
         self.about(name)
-        root = self.work / "ml" / name
-        shutil.rmtree(root, ignore_errors=True)
+        root, log = self._fresh(name)
         command = self._training(root, arguments) if step["Type"] == "Training" else self._processing(root, arguments)
-        log = self.work / "logs" / f"{name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
         code = _container(command, root, log, self._environment(root, arguments), _limit_s(arguments))
         if code != 0:
             raise StageError(_why(root) or f"it ended with code {code}", where=name, remedy=f"its log is {log}")
@@ -111,6 +124,23 @@ class Execution:
             self.property_files[f"Steps.{name}.PropertyFiles.{file['PropertyFileName']}"] = place
         shutil.rmtree(root)
         self.after(name)
+
+    def _trial(self, name: str, arguments: Json) -> Ended:
+        """One of a tuning job's, which may fail."""
+        root, log = self._fresh(name)
+        command = self._training(root, arguments)
+        environment = self._environment(root, arguments) | {places.TRAINING_JOB_VARIABLE: name}
+        code = _container(command, root, log, environment, _limit_s(arguments))
+        ended = Ended(code=code, log=log, reason=_why(root))
+        shutil.rmtree(root)
+        return ended
+
+    def _fresh(self, name: str) -> tuple[Path, Path]:
+        """A folder that stands for a container's /opt/ml, and the file of its log."""
+        root, log = self.work / "ml" / name, self.work / "logs" / f"{name}.log"
+        shutil.rmtree(root, ignore_errors=True)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return root, log
 
     def _processing(self, root: Path, arguments: Json) -> list[str]:
         for one in arguments["ProcessingInputs"]:
@@ -139,6 +169,8 @@ class Execution:
         _write(config / "inputdataconfig.json", {one["ChannelName"]: one for one in arguments["InputDataConfig"]})
         _write(config / "resourceconfig.json", {"current_host": "algo-1", "hosts": ["algo-1"]})
         algorithm = arguments["AlgorithmSpecification"]
+        if "ContainerEntrypoint" not in algorithm:
+            return list(self.train)
         return [*algorithm["ContainerEntrypoint"], *algorithm["ContainerArguments"]]
 
     def _environment(self, root: Path, arguments: Json) -> dict[str, str]:

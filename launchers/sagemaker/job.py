@@ -1,4 +1,4 @@
-"""What a container runs: ``python -m launchers.sagemaker.job processing|training``.
+"""What a container runs: ``python -m launchers.sagemaker.job processing|training``, with the part of a search after it.
 
 It reads ``job.json`` and artifacts from channels below /opt/ml, computes each stage's key from them as it is computed on
 a desk, leaves out what the bucket has already, runs the rest and puts it there. Why it failed stands where the service
@@ -32,8 +32,10 @@ from launchers.sagemaker import places
 from launchers.sagemaker.bucket import Bucket, FolderBucket, S3Bucket
 from launchers.sagemaker.description import JobDescription
 from launchers.sagemaker.gates import write_gates
+from launchers.sagemaker.search_job import search_part
 from launchers.sagemaker.shelf import Done, Shelf, read_channel
 from launchers.sagemaker.steps import JUDGES
+from launchers.sagemaker.strategy import is_by_service
 
 Sort = Literal["processing", "training"]
 MOST_CHARACTERS = 1024  # of a reason that the service shows
@@ -50,13 +52,19 @@ class Stopped(BaseException):
 
 
 def main(arguments: list[str]) -> int:
-    sort: Sort = "training" if arguments == ["training"] else "processing"
+    sort: Sort = "training" if arguments[:1] == ["training"] else "processing"
     root = Path(os.environ.get(places.ROOT_VARIABLE, places.ROOT))
     end_with_lifeline()
     ending = Ending(root / "save-now")
     signal.signal(signal.SIGTERM, ending.ask)
     try:
-        Work(root, sort, ending).run()
+        work = Work(root, sort, ending)
+        for variable in THREAD_VARIABLES:
+            os.environ.setdefault(variable, str(work.job.threads))
+        if is_by_service(work.job.stages[0]):
+            search_part(work, arguments[1:])
+        else:
+            work.run()
     except Stopped:
         print("stopped; the same job goes on from its last checkpoint", flush=True)  # noqa: T201
         os._exit(STOPPED)  # whatever the stage is at: what it saved is whole
@@ -130,8 +138,6 @@ class Work:
         self.made: dict[str, Artifact] = {}
 
     def run(self) -> None:
-        for variable in THREAD_VARIABLES:
-            os.environ.setdefault(variable, str(self.job.threads))
         for stage in self.job.stages:
             self._stage(stage)
         if self.job.judges:
@@ -152,11 +158,11 @@ class Work:
         _log(stage, "there already" if cached else f"done in {artifact.seconds:.1f} s")
 
     def _perform(self, stage: Stage, key: str, made_of: dict[str, Any]) -> Artifact:
-        inputs = {name: self._place(reference) for name, reference in stage.references()}
+        inputs = {name: self.place(reference) for name, reference in stage.references()}
         scratch = self._scratch(key)
         started = time.monotonic()
         with self.store.building(key) as folder:
-            context = Context(scratch=scratch, resources=self._resources(), events=_Log(stage))
+            context = Context(scratch=scratch, resources=self.resources(), events=_Log(stage))
             run = partial(function(stage.kind), stage.settings, inputs, folder, context)
             try:
                 self.ending.beside(run, scratch=scratch if stage.kind in SAVES else None)
@@ -185,7 +191,7 @@ class Work:
             **{name: artifact.digest for name, artifact in self.made.items()},
         }
 
-    def _place(self, reference: str) -> Path:
+    def place(self, reference: str) -> Path:
         name, inside = split_reference(reference)
         if name.startswith("@"):
             return self.outside[name[1:]]
@@ -222,7 +228,7 @@ class Work:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _resources(self) -> Resources:
+    def resources(self) -> Resources:
         devices = tuple(range(_num_gpus()))
         return Resources(
             workers=usable_cores(),

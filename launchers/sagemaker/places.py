@@ -8,6 +8,7 @@
     <prefix>/runs/<run>/stages/<stage>.json       which artifact a stage has in this run
     <prefix>/runs/<run>/<pipeline>/<job>.manifest     the objects that a job made, or (``.earlier.manifest``) is to read
     <prefix>/runs/<run>/<pipeline>/gates/gates.json   whether what a pipeline made is good enough
+    <prefix>/runs/<run>/<pipeline>/trials/<training job>.json   what came of a trial of the service's own tuning
     <prefix>/checkpoints/<run>/<pipeline>/<job>/  what survives when spot capacity is taken away
 """
 
@@ -24,6 +25,9 @@ S3_VARIABLE = "EARTHSNAP_S3_ROOT"  # a folder that stands in for S3; a bucket is
 PROCESSING_INPUTS = "processing/input"
 TRAINING_INPUTS = "input/data"
 GATES_FOLDER = "processing/output/gates"
+FOUND_FOLDER = "processing/output/found"
+TRAINING_JOB_VARIABLE = "TRAINING_JOB_NAME"  # set by the service
+HYPERPARAMETERS = "input/config/hyperparameters.json"
 CHECKPOINTS = "checkpoints"
 
 # Channels, and what they hold.
@@ -32,6 +36,8 @@ EARLIER_CHANNEL = "earlier"
 STEP = "step-"
 JOB_FILE = "job.json"
 GATES_FILE = "gates.json"
+TRIALS_CHANNEL = "trials"
+FOUND_FILE = "found.json"
 FOLDERS = ("photographs", "base")  # externals that are folders; the others are one file each
 
 
@@ -49,6 +55,10 @@ def plan_folder(plan_digest: str) -> str:
 
 def stage_pointer(run: str, stage: str) -> str:
     return f"runs/{run}/stages/{quote(stage, safe='')}.json"
+
+
+def trial(run: str, pipeline: str, training_job: str) -> str:
+    return f"runs/{run}/{pipeline}/{TRIALS_CHANNEL}/{training_job}.json"
 
 
 def artifact(key: str) -> str:

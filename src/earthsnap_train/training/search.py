@@ -5,7 +5,7 @@ Writes ``best.json`` (``settings``: dotted key -> value, which stage ``train`` p
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,9 @@ from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.spec.training import Teaching
 from earthsnap_train.spec.tuning import Sought, Value
-from earthsnap_train.training.owner import Owner, failed, folder_of, groups_of
+from earthsnap_train.training.owner import Owner, Trials, failed, folder_of, groups_of
 from earthsnap_train.training.side_by_side import side_by_side
-from earthsnap_train.training.study import Study
+from earthsnap_train.training.study import Study, Tried
 from earthsnap_train.training.subset import write_subset
 from earthsnap_train.training.train import Settings as TrainSettings
 from earthsnap_train.training.trial import Member, Task, attempt
@@ -56,8 +56,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     best = study.best()
     if best is None:
         raise failed(study, f"none of {len(study.tried())} trials came to a number")
-    (out / "best.json").write_text(json.dumps({"settings": best.values}, sort_keys=True, indent=1))
-    _write_notes(out / "notes", s, study, best.number)
+    write_found(out, s, study.tried(), best, importances=study.importances())
     found = ", ".join(f"{key}={setting(value)}" for key, value in best.values.items())
     context.events.note(f"best of {len(study.tried())} trials, {s.search.objective} {best.attempt.value:.4g}: {found}")
 
@@ -93,7 +92,7 @@ def make_task(s: Settings, inputs: Mapping[str, Path], scratch: Path) -> Task:
     return Task(members={name: members[name] for name in by_size}, objective=s.search.objective)
 
 
-def search(task: Task, owner: Owner, context: Context) -> None:
+def search(task: Task, owner: Trials, context: Context) -> None:
     """One trial after the other, or one on each group of devices."""
     groups = groups_of(context)
     if len(groups) > 1 or any(len(group) > 1 for group in groups):
@@ -101,7 +100,7 @@ def search(task: Task, owner: Owner, context: Context) -> None:
         return
     while (asked := owner.next()) is not None:
         number, values = asked
-        examine = partial(owner.study.examine, number)
+        examine = partial(owner.examine, number)
         owner.ended(number, attempt(task, values, folder_of(number, context), context.resources, examine))
 
 
@@ -118,13 +117,18 @@ def _declared(s: Settings) -> dict[str, Value]:
     return found
 
 
-def _write_notes(notes: Path, s: Settings, study: Study, best: int) -> None:
+def write_found(
+    out: Path, s: Settings, tried: Sequence[Tried], best: Tried, *, importances: Mapping[str, float]
+) -> None:
+    """``importances``: empty where nobody can say."""
+    (out / "best.json").write_text(json.dumps({"settings": best.values}, sort_keys=True, indent=1))
+    notes = out / "notes"
     notes.mkdir()
     rows = [
         {"number": one.number, "params": one.values, "value": one.attempt.value, "state": one.attempt.state,
          "epochs": len(one.attempt.curve), "seconds": one.attempt.seconds, "curve": one.attempt.curve,
          "error": one.attempt.error}
-        for one in study.tried()
+        for one in tried
     ]  # fmt: skip
     (notes / "trials.json").write_text(json.dumps(rows))
     about = {
@@ -132,9 +136,9 @@ def _write_notes(notes: Path, s: Settings, study: Study, best: int) -> None:
         "direction": s.search.direction,
         "sampler": s.search.sampler,
         "pruning": s.search.pruning.kind,
-        "best": best,
+        "best": best.number,
         "space": s.search.model_dump(mode="json")["space"],
         "declared": _declared(s),
-        "importances": study.importances(),
+        "importances": dict(importances),
     }
     (notes / "search.json").write_text(json.dumps(about, indent=1))
