@@ -139,6 +139,7 @@ class Execution:
         """A folder that stands for a container's /opt/ml, and the file of its log."""
         root, log = self.work / "ml" / name, self.work / "logs" / f"{name}.log"
         shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(parents=True)
         log.parent.mkdir(parents=True, exist_ok=True)
         return root, log
 

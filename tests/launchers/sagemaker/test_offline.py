@@ -15,10 +15,12 @@ from earthsnap_train.pipeline.plan import digest_of
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.launcher import SageMaker
+from launchers.local import Outcome
 from launchers.sagemaker.bucket import FolderBucket
 from launchers.sagemaker.definition import compile_definitions
 from launchers.sagemaker.execution import Execution
-from launchers.sagemaker.shelf import Shelf
+from launchers.sagemaker.offline import run_pipelines
+from launchers.sagemaker.shelf import Done, Shelf
 from launchers.sagemaker.submit import gather, submit
 from tests.conftest import DEMO, FinishedRun, environment, program
 from tests.launchers.sagemaker.declared import ON_SAGEMAKER, declared
@@ -37,8 +39,10 @@ class Offline:
         runs = sorted((self.folder / "outputs" / "plants-debug").iterdir())
         return [json.loads((run / "summary.json").read_bytes()) for run in runs]
 
-    def prepared(self, *typed: str) -> tuple[Prepared, SageMaker]:
+    def prepared(self, *typed: str, tuning: Mapping[str, Any] = {}) -> tuple[Prepared, SageMaker]:
+        """``tuning``: what the demo made small has otherwise."""
         spec = declared(*DEMO, *typed, f"paths.groupings={self.folder}/groupings")
+        spec = spec.model_copy(update={"tuning": spec.tuning.model_copy(update=tuning)})
         assert isinstance(spec.launcher, SageMaker)
         return prepare(spec, Store(self.folder / "store")), spec.launcher
 
@@ -107,6 +111,35 @@ def test_training_that_is_ended_has_saved_what_it_had(offline: Offline) -> None:
     kept = s3 / settings.bucket / settings.prefix / "checkpoints" / run / "plants-debug-parent" / "train"
     assert len(list(kept.rglob("last.ckpt"))) == 1
     assert "stopped; the same job goes on" in (offline.folder / "ended" / "logs" / "train.log").read_text()
+
+
+def test_the_services_own_tuning_finds_what_a_node_is_taught_with_and_does_not_search_again(offline: Offline) -> None:
+    """What the search reads is there from the run before. Three trials, each a container."""
+    prepared, settings = offline.prepared("tuning=sagemaker", tuning={"num_trials": 3})
+    s3 = offline.folder / "store" / "sagemaker" / "s3"
+    shelf = Shelf(FolderBucket(s3 / settings.bucket), name=settings.bucket, prefix=settings.prefix)
+    run = digest_of(prepared.plan.model_dump(mode="json"))[:16]
+    for name, state in prepared.states.items():
+        if state.key is not None and state.status == "cached":
+            shelf.tell(run, Done(stage=name, key=state.key, cached=True))
+
+    def search(*stages: str) -> Mapping[str, Outcome]:
+        store = Store(offline.folder / "store")
+        return run_pipelines(prepared.plan, settings, store, prepared.places, lambda event: None, only=stages)
+
+    made = search("tune/parent", "train/parent")
+    again = search("tune/parent")
+
+    found = Store(offline.folder / "store").path(made["tune/parent"].artifact.key)
+    trials = json.loads((found / "notes" / "trials.json").read_text())
+    best = min(trials, key=lambda trial: trial["value"])
+    assert len(trials) == 3
+    assert json.loads((found / "best.json").read_text())["settings"] == best["params"]
+    assert made["train/parent"].artifact.ingredients["inputs"]["tune"] == made["tune/parent"].artifact.digest
+    assert not made["tune/parent"].cached
+    assert again["tune/parent"].cached
+    logs = offline.folder / "store" / "sagemaker" / "jobs" / "plants-debug-tune-parent" / "logs"
+    assert "there already" in (logs / "tune-find.log").read_text()
 
 
 def _longer(stage: Any) -> Any:
