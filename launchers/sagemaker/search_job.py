@@ -19,6 +19,7 @@ from earthsnap_train.errors import StageError
 from earthsnap_train.pipeline.plan import split_reference
 from earthsnap_train.pipeline.resolve import key_of, stage_ingredients
 from earthsnap_train.spec.tuning import Sought, Value
+from earthsnap_train.training.found import Attempt, Settings, Tried, write_found
 from launchers.sagemaker import places
 from launchers.sagemaker.ranges import values_of
 from launchers.sagemaker.shelf import Done
@@ -26,9 +27,6 @@ from launchers.sagemaker.strategy import METRIC_LINE
 from launchers.sagemaker.tuning import BEST, FIND
 
 if TYPE_CHECKING:
-    from earthsnap_train.training.search import Settings
-    from earthsnap_train.training.study import Tried
-    from earthsnap_train.training.trial import Attempt
     from launchers.sagemaker.job import Work
 
 
@@ -87,7 +85,7 @@ def _ingredients(work: "Work") -> dict[str, Any]:
 def _try(work: "Work") -> None:
     """Raises StageError where the trial fails, which costs this trial and not the search."""
     from earthsnap_train.training.owner import groups_of
-    from earthsnap_train.training.search import Settings, make_task, search
+    from earthsnap_train.training.search import make_task, search
 
     (stage,) = work.job.stages
     settings = Settings.model_validate(stage.settings)
@@ -127,7 +125,7 @@ class _Trial:
         self._note({"state": "pruned", "value": value, "curve": [], "seconds": seconds})
         return True
 
-    def ended(self, number: int, attempt: "Attempt") -> None:
+    def ended(self, number: int, attempt: Attempt) -> None:
         self._note(asdict(attempt))
         self.error = attempt.error
 
@@ -140,8 +138,6 @@ class _Trial:
 
 
 def _keep_best(work: "Work", tuning_job: str, best_job: str) -> None:
-    from earthsnap_train.training.search import Settings, write_found
-
     (stage,) = work.job.stages
     settings = Settings.model_validate(stage.settings)
     tried = _tried(work, tuning_job, settings)
@@ -165,11 +161,8 @@ def _keep_best(work: "Work", tuning_job: str, best_job: str) -> None:
     _say(f"{stage.name}: best of {len(tried)} trials is {best.number}, {best.values}")
 
 
-def _tried(work: "Work", tuning_job: str, settings: "Settings") -> "dict[str, Tried]":
+def _tried(work: "Work", tuning_job: str, settings: Settings) -> dict[str, Tried]:
     """Training job -> what came of it, in the order of their names, which the service numbers."""
-    from earthsnap_train.training.study import Tried
-    from earthsnap_train.training.trial import Attempt
-
     notes = [
         TrialNote.model_validate_json(file.read_bytes())
         for file in sorted((work.channels / places.TRIALS_CHANNEL).rglob("*.json"))

@@ -7,8 +7,8 @@ from typing import Protocol
 from earthsnap_train.context import Context
 from earthsnap_train.errors import StageError
 from earthsnap_train.spec.tuning import Sought, Value
+from earthsnap_train.training.found import Attempt
 from earthsnap_train.training.study import Study
-from earthsnap_train.training.trial import Attempt
 
 
 class Trials(Protocol):

@@ -11,8 +11,9 @@ import torch
 
 from earthsnap_train.context import Context, Resources
 from earthsnap_train.processes import end_with_parent
+from earthsnap_train.training.found import Attempt
 from earthsnap_train.training.owner import Trials, folder_of
-from earthsnap_train.training.trial import Attempt, Task, Values, attempt
+from earthsnap_train.training.trial import Task, Values, attempt
 
 END_TIMEOUT_S = 30.0
 
