@@ -6,8 +6,9 @@ in a line that the service reads, and notes for ours what it tried and what came
 
 import json
 import os
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,8 @@ def _try(work: "Work") -> None:
     settings = Settings.model_validate(stage.settings)
     name = os.environ[places.TRAINING_JOB_VARIABLE]
     given = json.loads((work.root / places.HYPERPARAMETERS).read_bytes())
-    trial = _Trial(work, name, given, settings.search)
+    put = partial(work.shelf.tell_trial, work.run_name, work.job.pipeline, name)
+    trial = Trial(name, given, settings.search, put=put)
     # Trials of one tuning job share the place of their checkpoints.
     scratch = work.root / places.CHECKPOINTS / name
     scratch.mkdir(parents=True, exist_ok=True)
@@ -100,17 +102,20 @@ def _try(work: "Work") -> None:
     if groups := groups_of(context):
         context = replace(context, resources=replace(context.resources, devices=groups[0]))
     work.ending.beside(partial(search, task, trial, context), scratch=scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
     if trial.error:
         raise StageError(f"the trial failed: {trial.error}", where=stage.name)
 
 
-class _Trial:
-    """The only one of its container. After each epoch it says how good it is, for it may be ended at any of them."""
+class Trial:
+    """The only one of its container. After each epoch it says how good it is, for it may be ended at any of them.
 
-    def __init__(self, work: "Work", name: str, given: dict[str, str], sought: Sought) -> None:
+    ``put``: where its note goes, over the one before. Raises StageError for what the space does not have.
+    """
+
+    def __init__(self, name: str, given: dict[str, str], sought: Sought, *, put: Callable[[str], None]) -> None:
         self._values: dict[str, Value] | None = values_of(given, sought.space)
-        self._put = partial(work.shelf.tell_trial, work.run_name, work.job.pipeline, name)
-        self._name, self._given, self._objective = name, given, sought.objective
+        self._name, self._given, self._objective, self._put = name, given, sought.objective, put
         self._started = time.monotonic()
         self.error = ""
 

@@ -26,7 +26,6 @@ from earthsnap_train.training.trial import Member, Task, attempt
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
     """Raises StageError where too many trials failed, or all of them."""
     s = Settings.model_validate(settings)
-    torch.set_num_threads(context.resources.threads)
     task = make_task(s, inputs, context.scratch)
     study = Study(
         context.scratch / "study.sqlite", s.search, seed=s.seed, declared=declared_of(s), num_epochs=task.num_epochs
@@ -73,6 +72,7 @@ def make_task(s: Settings, inputs: Mapping[str, Path], scratch: Path) -> Task:
 
 def search(task: Task, owner: Trials, context: Context) -> None:
     """One trial after the other, or one on each group of devices."""
+    torch.set_num_threads(context.resources.threads)
     groups = groups_of(context)
     if len(groups) > 1 or any(len(group) > 1 for group in groups):
         side_by_side(task, owner, [replace(context.resources, devices=group) for group in groups], context)

@@ -14,11 +14,12 @@ import pytest
 from earthsnap_train.pipeline.plan import Stage, split_reference
 from earthsnap_train.pipeline.resolve import key_of, stage_ingredients
 from earthsnap_train.pipeline.store import Artifact, Store
+from earthsnap_train.spec.tuning import Sought
 from launchers.sagemaker import places
 from launchers.sagemaker.bucket import FolderBucket
 from launchers.sagemaker.description import JobDescription
 from launchers.sagemaker.job import main
-from launchers.sagemaker.search_job import TrialNote
+from launchers.sagemaker.search_job import Trial, TrialNote
 from launchers.sagemaker.shelf import Done, Shelf
 from launchers.sagemaker.trials import read_metric
 from tests.conftest import Tiny
@@ -136,10 +137,25 @@ def test_a_trial_teaches_with_what_it_was_given_and_says_after_each_epoch_how_go
     assert note.attempt["state"] == "complete"
     assert len(note.attempt["curve"]) == 2
     assert out.count("earthsnap-trial") == 2
+    assert not (search.root / places.CHECKPOINTS / "job-001-a").exists()
     # The last line is the value, to its last bit.
     assert (
         read_metric(out, metric["Regex"]) == note.attempt["value"] == min(r["val_loss"] for r in note.attempt["curve"])
     )
+
+
+def test_a_trial_that_is_ended_early_has_left_a_note_of_how_far_it_came(
+    search: Search, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes: list[TrialNote] = []
+    sought = Sought.model_validate(search.stage.settings["search"])
+    trial = Trial("job-001-a", GIVEN, sought, put=lambda text: notes.append(TrialNote.model_validate_json(text)))
+
+    goes_on = trial.examine(0, 1, 1 / 3)
+
+    assert goes_on
+    assert [(n.training_job, n.attempt["state"], n.attempt["value"]) for n in notes] == [("job-001-a", "pruned", 1 / 3)]
+    assert capsys.readouterr().out == "earthsnap-trial val_loss=0.3333333333333333;\n"
 
 
 def test_trials_of_other_settings_come_to_other_values(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
