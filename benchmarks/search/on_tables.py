@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 
 from earthsnap_train.spec.tuning import Sought
+from earthsnap_train.training.found import Attempt
 from earthsnap_train.training.study import Study
-from earthsnap_train.training.trial import Attempt
 
 SPACE = {
     "lr": {"kind": "float", "low": 0.0003, "high": 0.03, "log": True},
@@ -67,7 +67,7 @@ def search(
     """(the best value, epochs taught)."""
     sought = Sought.model_validate(
         {
-            "sampler": sampler, "objective": "val_loss", "direction": "minimize", "num_trials": num_trials,
+            "engine": "optuna", "sampler": sampler, "objective": "val_loss", "direction": "minimize", "num_trials": num_trials,
             "max_minutes": None, "max_failures": 0, "subset": None, "space": SPACE,
             "pruning": {"kind": pruning, "min_share": MIN_SHARE, "reduction_factor": 3},
         }

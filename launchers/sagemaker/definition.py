@@ -1,13 +1,14 @@
 """Pipelines as the service reads them: plain JSON, the same for the same plan and settings.
 
-A step's ``Arguments`` are a request of CreateProcessingJob or CreateTrainingJob; ``Get`` and ``Std:Join`` stand for what
-is known only when it runs. Jobs name where they read and write, so that steps wait for each other by ``DependsOn``. The
-service's own cache is off, for it compares arguments and not content: a job with nothing to do ends by itself.
+A step's ``Arguments`` are a request of CreateProcessingJob, CreateTrainingJob or CreateHyperParameterTuningJob; ``Get``
+and ``Std:Join`` stand for what is known only when it runs. Jobs name where they read and write, so that steps wait for
+each other by ``DependsOn``. The service's own cache is off, for it compares arguments and not content: a job with nothing
+to do ends by itself.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from earthsnap_train.errors import ConfigError
@@ -19,6 +20,7 @@ from launchers.sagemaker.description import JobDescription, describe, descriptio
 from launchers.sagemaker.machines import check_overrides, image_of, machine_of, num_machines_of
 from launchers.sagemaker.photographs import chosen_by
 from launchers.sagemaker.steps import Job, Pipeline, pipelines_of
+from launchers.sagemaker.tuning import search_steps
 
 Json = dict[str, Any]
 
@@ -75,7 +77,7 @@ class _Writer:
         self.folder = folder
 
     def definition(self, machines: Mapping[tuple[str, str], Machine]) -> Json:
-        steps = [self._step(job, machines[self.pipeline.name, job.name]) for job in self.pipeline.jobs]
+        steps = [s for job in self.pipeline.jobs for s in self._steps(job, machines[self.pipeline.name, job.name])]
         return {
             "Version": VERSION,
             "Metadata": {},
@@ -88,17 +90,38 @@ class _Writer:
 
     # ---- steps
 
+    def _steps(self, job: Job, machine: Machine) -> list[Json]:
+        if job.on != "tuning":
+            return [self._step(job, machine)]
+        assert isinstance(machine, TrainingMachine)
+        # The small jobs compute a key, which takes no more than what the run has noted of the stages before.
+        small = replace(job, on="processing", earlier=())
+        return search_steps(
+            job.name,
+            job.stages[0],
+            processing=self._processing(small, self.settings.processing),
+            training=self._training(replace(job, on="training"), machine),
+            trials_uri=self._run_uri(self.pipeline.name, places.TRIALS_CHANNEL, ""),
+            found_uri=self._run_uri(self.pipeline.name, "found"),
+            at_once=self.settings.trials_at_once,
+            retries=self._retries(),
+            key=self.settings.kms_key,
+        )
+
+    def _retries(self) -> list[Json]:
+        retries = self.settings.retries
+        return [
+            {"ExceptionType": types, "IntervalSeconds": retries.interval_s, "BackoffRate": retries.backoff_rate,
+             "MaxAttempts": retries.max_attempts}
+            for types in RETRIED
+        ]  # fmt: skip
+
     def _step(self, job: Job, machine: Machine) -> Json:
         if isinstance(machine, TrainingMachine):
             step: Json = {"Name": job.name, "Type": "Training", "Arguments": self._training(job, machine)}
         else:
             step = {"Name": job.name, "Type": "Processing", "Arguments": self._processing(job, machine)}
-        retries = self.settings.retries
-        step["RetryPolicies"] = [
-            {"ExceptionType": types, "IntervalSeconds": retries.interval_s, "BackoffRate": retries.backoff_rate,
-             "MaxAttempts": retries.max_attempts}
-            for types in RETRIED
-        ]  # fmt: skip
+        step["RetryPolicies"] = self._retries()
         if job.before:
             step["DependsOn"] = list(job.before)
         if job.judges:

@@ -2,7 +2,7 @@
 /opt/ml of its own.
 
 It knows the language of definitions and the contract of containers, and nothing of plans or stages. S3 is a folder. Of
-the language it knows what ours use: processing and training jobs, conditions on property files, failing, parameters,
+the language it knows what ours use: processing, training and tuning jobs, conditions on property files, failing, parameters,
 ``Get``, ``Std:Join`` and ``Std:JsonGet``. It tries again and takes spot capacity away as ``faults`` says, since of itself a
 job here fails for reasons of its own. It does not: build networks, encrypt, or run several jobs side by side. The machines
 of one job are processes side by side; names of hosts lead nowhere here, so that each is told where the first is to be met.
@@ -25,26 +25,30 @@ from launchers.sagemaker import places
 from launchers.sagemaker.containers import Container, free_port, run_together
 from launchers.sagemaker.engine import in_engine
 from launchers.sagemaker.faults import Attempts, Faults
+from launchers.sagemaker.trials import Ended, tune
 
 Json = Mapping[str, Any]
 
 
 class Execution:
     """``s3``: a folder with one for each bucket. ``work``: where containers' folders and logs lie. ``about``: told of a job
-    before it runs. ``in_containers``: of the images that requests name; else as processes. ``told``: of each fault, by job."""
+    before it runs. ``in_containers``: of the images that requests name; else as processes. ``told``: of each fault, by job.
+    ``train``: what an image runs as ``train``, where a request names no entrypoint."""
 
     def __init__(
         self, definition: Json, parameters: Mapping[str, str], *, s3: Path, work: Path,
         about: Callable[[str], None] = lambda job: None, after: Callable[[str], None] = lambda job: None,
+        train: Sequence[str] = ("python", "-m", "launchers.sagemaker.job", "training"),
         in_containers: bool = False, faults: Faults | None = None, told: Callable[[str, str], None] = lambda job, text: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
         self.steps: Sequence[Json] = definition["Steps"]
         self.parameters = _parameters(definition, parameters)
         self.s3, self.work = s3.resolve(), work.resolve()  # a container starts in a folder of its own
-        self.about, self.after, self.in_containers = about, after, in_containers
+        self.about, self.after, self.train, self.in_containers = about, after, train, in_containers
         self.attempts = Attempts(faults or Faults(), told=told, sleep=sleep)
         self.property_files: dict[str, Path] = {}
+        self.properties: dict[str, Json] = {}
 
     def run(self) -> str | None:
         """Why the pipeline ended as failed, by a step that says so; None where it succeeded. Raises StageError for a job."""
@@ -63,6 +67,10 @@ class Execution:
                 failed = self._run(arguments["IfSteps" if holds else "ElseSteps"])
                 if failed is not None:
                     return failed
+            elif step["Type"] == "Tuning":
+                self.about(name)
+                self.properties[name] = tune(name, self.value(step["Arguments"]), self._trial)
+                self.after(name)
             else:
                 for log in (self._log(name), *self.work.glob(f"logs/{name}.algo-*.log")):
                     log.unlink(missing_ok=True)  # of an earlier run
@@ -75,7 +83,7 @@ class Execution:
         """``given`` with every function replaced by what it stands for."""
         if isinstance(given, Mapping):
             if set(given) == {"Get"}:
-                return self.parameters[given["Get"].removeprefix("Parameters.")]
+                return self._got(given["Get"])
             if set(given) == {"Std:Join"}:
                 join = given["Std:Join"]
                 return str(join["On"]).join(str(self.value(one)) for one in join["Values"])
@@ -87,6 +95,15 @@ class Execution:
                 return found
             return {key: self.value(one) for key, one in given.items()}
         return [self.value(one) for one in given] if isinstance(given, list) else given
+
+    def _got(self, reference: str) -> Any:
+        if not reference.startswith("Steps."):
+            return self.parameters[reference.removeprefix("Parameters.")]
+        _, step, *path = reference.split(".")
+        found: Any = self.properties[step]
+        for part in path:
+            found = found[part]
+        return found
 
     def _holds(self, condition: Json) -> bool:
         assert condition["Type"] == "Equals", condition["Type"]
@@ -100,7 +117,10 @@ class Execution:
         work = self.work / "ml" / name
         shutil.rmtree(work, ignore_errors=True)
         hosts = [f"algo-{number}" for number in range(1, _num_machines(arguments) + 1)]
-        containers = self._containers(step["Type"], name, arguments, work, hosts)
+        own = self.attempts.environment(name)
+        if len(hosts) > 1:
+            own |= {places.MEETING_VARIABLE: f"127.0.0.1:{free_port()}"}
+        containers = self._containers(step["Type"], name, arguments, work, hosts, own)
         spot = arguments.get("EnableManagedSpotTraining", False)
         moment = self.attempts.moment(name, containers[0].root / places.CHECKPOINTS) if spot else None
         ended = run_together(containers, _limit_s(arguments), moment)
@@ -126,12 +146,23 @@ class Execution:
         shutil.rmtree(work)
         self.after(name)
 
-    def _containers(self, kind: str, name: str, arguments: Json, work: Path, hosts: Sequence[str]) -> list[Container]:
-        """One for each machine of a job, with all that it is given."""
+    def _trial(self, name: str, arguments: Json) -> Ended:
+        """One of a tuning job's, which may fail."""
+        root = self.work / "ml" / name
+        shutil.rmtree(root, ignore_errors=True)
+        self._log(name).unlink(missing_ok=True)
+        own = {places.TRAINING_JOB_VARIABLE: name}
+        (container,) = self._containers("Training", name, arguments, root, ["algo-1"], own)
+        code = run_together([container], _limit_s(arguments)).code
+        ended = Ended(code=code, log=container.log, reason=_why(root))
+        shutil.rmtree(root)
+        return ended
+
+    def _containers(
+        self, kind: str, name: str, arguments: Json, work: Path, hosts: Sequence[str], own: Mapping[str, str]
+    ) -> list[Container]:
+        """One for each machine of a job, with all that it is given. ``own``: variables besides those of the request."""
         mount = self._processing if kind == "Processing" else self._training
-        own = self.attempts.environment(name)
-        if len(hosts) > 1:
-            own |= {places.MEETING_VARIABLE: f"127.0.0.1:{free_port()}"}
         containers = []
         for host in hosts:
             root = work / host if len(hosts) > 1 else work
@@ -140,7 +171,7 @@ class Execution:
                 shown = [*arguments["Environment"], *own, places.S3_VARIABLE]
                 command = in_engine(command, image=_image(arguments), root=root, s3=self.s3, variables=shown)
             log = self._log(name, host if len(hosts) > 1 else None)
-            containers.append(Container(command, root, log, self._environment(root, arguments) | own))
+            containers.append(Container(command, root, log, {**self._environment(root, arguments), **own}))
         return containers
 
     def _log(self, name: str, host: str | None = None) -> Path:
@@ -172,6 +203,8 @@ class Execution:
         _write(config / "inputdataconfig.json", {one["ChannelName"]: one for one in arguments["InputDataConfig"]})
         _write(config / "resourceconfig.json", {"current_host": host, "hosts": list(hosts)})
         algorithm = arguments["AlgorithmSpecification"]
+        if "ContainerEntrypoint" not in algorithm:
+            return list(self.train)
         return [*algorithm["ContainerEntrypoint"], *algorithm["ContainerArguments"]]
 
     def _environment(self, root: Path, arguments: Json) -> dict[str, str]:

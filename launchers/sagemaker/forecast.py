@@ -5,7 +5,7 @@ long as its stages took here. Where that is not known, the limit of its time cou
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -15,20 +15,22 @@ from earthsnap_train.evaluation.wording import short_time
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.pipeline.resolve import State
 from earthsnap_train.pipeline.store import write_atomically
-from earthsnap_train.spec.launcher import SageMaker
+from earthsnap_train.spec.launcher import Machine, SageMaker
 from launchers.sagemaker.definition import Compiled, compile_definitions
 from launchers.sagemaker.machines import num_machines_of
 from launchers.sagemaker.prices import Prices, read_prices
 from launchers.sagemaker.steps import Job, Pipeline
+from launchers.sagemaker.strategy import tuning_config
+from launchers.sagemaker.tuning import BEST, FIND
 
 NO_PRICES = "What it costs is not known: launcher.prices names no list of prices (docs/sagemaker.md)."
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobTime:
-    """``seconds``: with starting; None where its stages never ran. ``most_s``: its limit, starting included.
+    """``seconds`` of machines: with starting; None where its stages never ran. ``most_s``: its limit, starting included.
 
-    Both are of one machine; ``num_machines`` work for as long.
+    Both are of all its machines: ``count`` in all, so many ``at_once``. ``before``: jobs that have to end first.
     """
 
     pipeline: str
@@ -36,7 +38,9 @@ class JobTime:
     instance_type: str
     seconds: float | None
     most_s: float
-    num_machines: int
+    before: tuple[str, ...]
+    count: int = 1
+    at_once: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +68,14 @@ class Forecast:
     @property
     def hours(self) -> float:
         """Of machines: as they took here, or at most."""
-        return sum(self._seconds(job) * job.num_machines for job in self.jobs) / 3600
+        return sum(self._seconds(job) for job in self.jobs) / 3600
 
     @property
     def cost(self) -> float | None:
         """At on-demand prices, which spot capacity stays below; None without a list of prices."""
         if self.prices is None:
             return None
-        return sum(
-            self._seconds(job) / 3600 * job.num_machines * self.prices.per_hour[job.instance_type] for job in self.jobs
-        )
+        return sum(self._seconds(job) / 3600 * self.prices.per_hour[job.instance_type] for job in self.jobs)
 
     @property
     def elapsed_s(self) -> float:
@@ -91,8 +93,9 @@ class Forecast:
         return {first.name: 0, last.name: 3}.get(pipeline.name, 1)
 
     def _longest_way(self, pipeline: Pipeline) -> float:
-        seconds = {job.job: self._seconds(job) for job in self.jobs if job.pipeline == pipeline.name}
-        before = {job.name: job.before for job in pipeline.jobs}
+        jobs = [job for job in self.jobs if job.pipeline == pipeline.name]
+        seconds = {job.job: self._seconds(job) / job.at_once for job in jobs}
+        before = {job.job: job.before for job in jobs}
         ended: dict[str, float] = {}
         for name in TopologicalSorter(before).static_order():
             ended[name] = seconds[name] + max((ended[one] for one in before[name]), default=0.0)
@@ -105,12 +108,14 @@ class Forecast:
         rows = []
         for pipeline in self.compiled.pipelines:
             jobs = [job for job in self.jobs if job.pipeline == pipeline.name]
-            counts = Counter(job.instance_type for job in jobs for _ in range(job.num_machines))
-            known = [job.seconds * job.num_machines for job in jobs if job.seconds is not None]
+            counts: Counter[str] = Counter()
+            for job in jobs:
+                counts[job.instance_type] += job.count
+            known = [job.seconds for job in jobs if job.seconds is not None]
             rows.append(
                 Row(
                     name=pipeline.name,
-                    num_jobs=len(jobs),
+                    num_jobs=counts.total(),
                     machines=", ".join(f"{count} x {name}" for name, count in counts.items()),
                     seconds=sum(known) if len(known) == len(jobs) else None,
                 )
@@ -118,9 +123,10 @@ class Forecast:
         return rows
 
     def lines(self) -> list[str]:
-        what = f"{len(self.jobs)} jobs in {len(self.compiled.pipelines)} pipelines"
+        num_jobs = sum(job.count for job in self.jobs)
+        what = f"{num_jobs} jobs in {len(self.compiled.pipelines)} pipelines"
         if self.is_known:
-            starting = short_time(self.start_s * len(self.jobs))
+            starting = short_time(self.start_s * num_jobs)
             told = [
                 f"{what}, about {self.hours:.1f} hours of machines at the pace of this one, {starting} of it starting.",
                 f"From start to end about {short_time(self.elapsed_s)}, where nothing waits for a machine.",
@@ -155,24 +161,14 @@ def forecast(plan: Plan, states: Mapping[str, State], settings: SageMaker) -> Fo
     """Raises ConfigError for what cannot be compiled, for prices that do not fit, and for more than ``max_cost``."""
     compiled = compile_definitions(plan, settings)
     start_s = settings.start_minutes * 60
-    jobs = []
-    for pipeline in compiled.pipelines:
-        for job in pipeline.jobs:
-            machine = compiled.machines[pipeline.name, job.name]
-            work = _work_s(job, states)
-            num_machines = num_machines_of(job, machine, settings)
-            if work is not None and job.maps:
-                work /= num_machines
-            jobs.append(
-                JobTime(
-                    pipeline=pipeline.name,
-                    job=job.name,
-                    instance_type=machine.instance_type,
-                    seconds=None if work is None else work + start_s,
-                    most_s=machine.max_minutes * 60 + start_s,
-                    num_machines=num_machines,
-                )
-            )
+    jobs = [
+        time
+        for pipeline in compiled.pipelines
+        for job in pipeline.jobs
+        for time in _times(
+            pipeline.name, job, compiled.machines[pipeline.name, job.name], _work_s(job, states), settings
+        )
+    ]
     needed = {job.instance_type for job in jobs}
     prices = read_prices(Path(settings.prices), region=settings.region, needed=needed) if settings.prices else None
     found = Forecast(compiled=compiled, jobs=tuple(jobs), folder=settings.definitions, start_s=start_s, prices=prices)
@@ -185,6 +181,41 @@ def write_definitions(compiled: Compiled, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in compiled.definitions.items():
         write_atomically(folder / f"{name}.json", f"{text}\n".encode())
+
+
+def _times(pipeline: str, job: Job, machine: Machine, work_s: float | None, settings: SageMaker) -> Iterator[JobTime]:
+    """One, and of a search by the service's own tuning also the small jobs around its trials."""
+    start_s = settings.start_minutes * 60
+    count, at_once, before = 1, 1, job.before
+    if job.on == "tuning":
+        limits = tuning_config(job.stages[0], at_once=settings.trials_at_once)["ResourceLimits"]
+        count, at_once = limits["MaxNumberOfTrainingJobs"], limits["MaxParallelTrainingJobs"]
+        most_s = settings.processing.max_minutes * 60 + start_s
+        small: tuple[tuple[str, tuple[str, ...]], ...] = ((FIND, ()), (BEST, (job.name,)))
+        for part, waits in small:
+            yield JobTime(
+                pipeline=pipeline,
+                job=f"{job.name}-{part}",
+                instance_type=settings.processing.instance_type,
+                seconds=start_s,
+                most_s=most_s,
+                before=waits,
+            )
+        before = (f"{job.name}-{FIND}",)
+    else:
+        count = at_once = num_machines_of(job, machine, settings)
+        if work_s is not None and not job.maps:
+            work_s *= count  # it is not known how much sooner several are ready
+    yield JobTime(
+        pipeline=pipeline,
+        job=job.name,
+        instance_type=machine.instance_type,
+        seconds=None if work_s is None else work_s + count * start_s,
+        most_s=count * (machine.max_minutes * 60 + start_s),
+        before=before,
+        count=count,
+        at_once=at_once,
+    )
 
 
 def _work_s(job: Job, states: Mapping[str, State]) -> float | None:

@@ -1,4 +1,4 @@
-"""What a container runs: ``python -m launchers.sagemaker.job processing|training``.
+"""What a container runs: ``python -m launchers.sagemaker.job processing|training``, with the part of a search after it.
 
 It reads ``job.json`` and artifacts from channels below /opt/ml, computes each stage's key from them as it is computed on
 a desk, leaves out what the bucket has already, runs the rest and puts it there. Why it failed stands where the service
@@ -35,8 +35,10 @@ from launchers.sagemaker.faults import LosingBucket
 from launchers.sagemaker.gates import write_gates
 from launchers.sagemaker.hosts import read_host
 from launchers.sagemaker.photographs import photographs_of, require_unchanged, root_of_listed, root_of_own
+from launchers.sagemaker.search_job import search_part
 from launchers.sagemaker.shelf import Done, Shelf, read_channel
 from launchers.sagemaker.steps import JUDGES
+from launchers.sagemaker.strategy import is_by_service
 
 Sort = Literal["processing", "training"]
 MOST_CHARACTERS = 1024  # of a reason that the service shows
@@ -53,13 +55,19 @@ class Stopped(BaseException):
 
 
 def main(arguments: list[str]) -> int:
-    sort: Sort = "training" if arguments == ["training"] else "processing"
+    sort: Sort = "training" if arguments[:1] == ["training"] else "processing"
     root = Path(os.environ.get(places.ROOT_VARIABLE, places.ROOT))
     end_with_lifeline()
     ending = Ending(root / "save-now")
     signal.signal(signal.SIGTERM, ending.ask)
     try:
-        Work(root, sort, ending).run()
+        work = Work(root, sort, ending)
+        for variable in THREAD_VARIABLES:
+            os.environ.setdefault(variable, str(work.job.threads))
+        if is_by_service(work.job.stages[0]):
+            search_part(work, arguments[1:])
+        else:
+            work.run()
     except Stopped:
         print("stopped; the same job goes on from its last checkpoint", flush=True)  # noqa: T201
         os._exit(STOPPED)  # whatever the stage is at: what it saved is whole
@@ -134,8 +142,6 @@ class Work:
         self.made: dict[str, Artifact] = {}
 
     def run(self) -> None:
-        for variable in THREAD_VARIABLES:
-            os.environ.setdefault(variable, str(self.job.threads))
         if self.sort == "training" and len(self.host.names) > 1:
             os.environ |= self.host.rendezvous(os.environ.get(places.MEETING_VARIABLE))
         for stage in self.job.stages:
@@ -168,13 +174,13 @@ class Work:
 
     def _perform(self, stage: Stage, key: str, made_of: dict[str, Any]) -> Artifact | None:
         """None on all machines but the first, which takes what came of it to the bucket."""
-        inputs = {name: self._place(reference) for name, reference in stage.references()}
+        inputs = {name: self.place(reference) for name, reference in stage.references()}
         scratch = self._scratch(key)
         if stage.kind == "ingest" and self.job.shards:
             self._keep_shards(stage, key, inputs, scratch)
         started = time.monotonic()
         with self.store.building(key) as folder:
-            context = Context(scratch=scratch, resources=self._resources(), events=_Log(stage))
+            context = Context(scratch=scratch, resources=self.resources(), events=_Log(stage))
             run = partial(function(stage.kind), stage.settings, inputs, folder, context)
             try:
                 self.ending.beside(run, scratch=scratch if stage.kind in SAVES else None)
@@ -200,9 +206,9 @@ class Work:
             _log(stage, "measured already")
             return
         reference = stage.inputs["photographs"]
-        context = Context(scratch=self._scratch(key), resources=self._resources(), events=_Log(stage))
+        context = Context(scratch=self._scratch(key), resources=self.resources(), events=_Log(stage))
         measure = partial(
-            measure_share, self._place(reference), key=key, number=number, count=count,
+            measure_share, self.place(reference), key=key, number=number, count=count,
             is_dealt_out=reference.startswith("@"), max_megapixels=_max_megapixels(stage), context=context,
         )  # fmt: skip
         measured: list[bytes] = []
@@ -234,7 +240,7 @@ class Work:
             **{name: artifact.digest for name, artifact in self.made.items()},
         }
 
-    def _place(self, reference: str) -> Path:
+    def place(self, reference: str) -> Path:
         name, inside = split_reference(reference)
         if name.startswith("@"):
             return self.outside[name[1:]]
@@ -284,7 +290,7 @@ class Work:
             shutil.copytree(kept, own, ignore=shutil.ignore_patterns("*.tmp"), dirs_exist_ok=True)
         return own
 
-    def _resources(self) -> Resources:
+    def resources(self) -> Resources:
         devices = tuple(range(_num_gpus()))
         return Resources(
             workers=usable_cores(),

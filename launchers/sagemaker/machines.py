@@ -14,11 +14,12 @@ from launchers.sagemaker.steps import Job
 
 def machine_of(job: Job, settings: SageMaker) -> Machine:
     """Raises ConfigError for an override that cannot be. Where stages of one job differ, the last of them decides."""
-    model = TrainingMachine if job.on == "training" else Machine
-    merged = (settings.training if job.on == "training" else settings.processing).model_dump()
+    teaches = job.on != "processing"
+    model = TrainingMachine if teaches else Machine
+    merged = (settings.training if teaches else settings.processing).model_dump()
     own = [("kinds", stage.kind) for stage in job.stages]
     own += [("nodes", name) for name in _names(job.node)]
-    where: str = job.on
+    where: str = "training" if teaches else "processing"
     for part, name in dict.fromkeys(own):
         change: Mapping[str, object] = getattr(settings, part).get(name, {})
         # A node's jobs are of both sorts: what is said of spot capacity is for its training alone.

@@ -4,6 +4,7 @@ import hashlib
 import re
 
 STEP = 64  # characters of a step, a channel or a property file
+TUNING_JOB = 32
 PIPELINE = 63  # of 256: the console and the names of jobs show no more of it
 _DIGITS = 8
 

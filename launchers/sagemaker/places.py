@@ -12,6 +12,7 @@
                                                   of its pipeline; ``.earlier.manifest``: from others;
                                                   ``.photographs.manifest``: of all photographs) is to read
     <prefix>/runs/<run>/<pipeline>/gates/gates.json   whether what a pipeline made is good enough
+    <prefix>/runs/<run>/<pipeline>/trials/<training job>.json   what came of a trial of the service's own tuning
     <prefix>/checkpoints/<run>/<pipeline>/<job>/  what survives when spot capacity is taken away
 """
 
@@ -31,6 +32,9 @@ MEETING_VARIABLE = "EARTHSNAP_MEETING"  # host:port of a job's first machine, wh
 PROCESSING_INPUTS = "processing/input"
 TRAINING_INPUTS = "input/data"
 GATES_FOLDER = "processing/output/gates"
+FOUND_FOLDER = "processing/output/found"
+TRAINING_JOB_VARIABLE = "TRAINING_JOB_NAME"  # set by the service
+HYPERPARAMETERS = "input/config/hyperparameters.json"
 CHECKPOINTS = "checkpoints"
 
 # Channels, and what they hold.
@@ -41,6 +45,8 @@ JOB_FILE = "job.json"
 GATES_FILE = "gates.json"
 LISTED = "objects.manifest"
 LISTING = "objects.json"  # photographs in another bucket, as they were when the plan was made
+TRIALS_CHANNEL = "trials"
+FOUND_FILE = "found.json"
 FOLDERS = ("photographs", "base")  # externals that are folders; the others are one file each
 
 
@@ -62,6 +68,10 @@ def stage_pointer(run: str, stage: str) -> str:
 
 def shard(key: str, number: int, count: int) -> str:
     return f"shards/{key}/{number}-of-{count}.parquet"
+
+
+def trial(run: str, pipeline: str, training_job: str) -> str:
+    return f"runs/{run}/{pipeline}/{TRIALS_CHANNEL}/{training_job}.json"
 
 
 def artifact(key: str) -> str:

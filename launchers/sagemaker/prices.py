@@ -1,4 +1,4 @@
-"""A user's own list of prices: what an hour of each machine costs in one region. None comes with this program."""
+"""A list of prices that a user has: what an hour of each machine costs in one region. None comes with this program."""
 
 import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from earthsnap_train.errors import ConfigError, did_you_mean
 from earthsnap_train.spec.validate import in_our_words
 from earthsnap_train.taxonomy.strict_yaml import load_yaml
+from launchers.sagemaker.price_list import read_price_list
 
 
 class Prices(BaseModel):
@@ -24,9 +25,13 @@ class Prices(BaseModel):
 
 
 def read_prices(path: Path, *, region: str, needed: set[str]) -> Prices:
-    """Raises ConfigError for a file that is none of prices, is for another region, or lacks a machine."""
+    """``path``: a YAML file, or AWS's own price list in JSON.
+
+    Raises NotFoundError, and ConfigError for a file that is none of prices, is for another region, or lacks a machine.
+    """
     try:
-        prices = Prices.model_validate(load_yaml(path))
+        is_from_aws = path.suffix == ".json"
+        prices = Prices.model_validate(read_price_list(path, region=region) if is_from_aws else load_yaml(path))
     except ValidationError as error:
         raise in_our_words(error, Prices, f"{path}: ") from None
     if prices.region != region:

@@ -77,6 +77,9 @@ class Shelf:
         content = self._bucket.read(self._key(places.stage_pointer(run, stage)))
         return Done.model_validate_json(content) if content is not None else None
 
+    def tell_trial(self, run: str, pipeline: str, training_job: str, content: str) -> None:
+        self._bucket.write(self._key(places.trial(run, pipeline, training_job)), content.encode())
+
     def write_channel(self, run: str, name: str, made: Mapping[str, Artifact]) -> None:
         """A manifest of all objects of ``made`` (stage -> artifact), with an index that says which artifact is whose."""
         index = f"runs/{run}/{name}{INDEX_SUFFIX}"

@@ -1,7 +1,8 @@
 """A plan as pipelines of jobs: which stages one container runs, and what it reads from which others.
 
-``<family>-data`` makes what every node learns from; ``<family>-tune-<name>`` is a search that several nodes share; there
-is one ``<family>-<node>`` for each node, and ``<family>-release`` judges the whole. They run in this order.
+``<family>-data`` makes what every node learns from; ``<family>-tune-<name>`` is a search that several nodes share, or that
+the service's own tuning makes; there is one ``<family>-<node>`` for each node, and ``<family>-release`` judges the whole.
+They run in this order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Literal
 
 from earthsnap_train.pipeline.plan import Plan, Stage, split_reference
 from launchers.sagemaker.names import PIPELINE, STEP, distinct, short
+from launchers.sagemaker.strategy import is_by_service
 
 DATA = ("draw", "ingest", "select", "records", "trunk", "embed")
 RELEASE = ("evaluate_family", "bundle", "report")
@@ -19,7 +21,9 @@ LOOK = "look"
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One container's work: ``stages`` one after the other. ``node``: whose pipeline it is in, if a node's.
+    """One container's work: ``stages`` one after the other. ``node``: whose work it is, if a node's.
+
+    ``on`` tuning: one search, by the service's own tuning; its steps are drawn in ``tuning``.
 
     ``before``: jobs of this pipeline that it reads. ``externals``: what it reads from outside. ``earlier``: stages that
     it reads from pipelines before this one. ``maps``: it makes none of its stages, but is spread over several machines
@@ -27,7 +31,7 @@ class Job:
     """
 
     name: str
-    on: Literal["processing", "training"]
+    on: Literal["processing", "training", "tuning"]
     stages: tuple[Stage, ...]
     node: str | None
     before: tuple[str, ...]
@@ -59,10 +63,10 @@ class Pipeline:
 def pipelines_of(plan: Plan, *, data_jobs: int, fuse: bool, qa_instances: int = 1) -> tuple[Pipeline, ...]:
     """In an order in which they can run. Every stage of the plan is made by one job of one of them."""
     maps = qa_instances > 1 and not _is_limited(plan)
-    shared = [stage.name for stage in plan.stages if stage.kind == "tune" and _node_of(stage, plan) is None]
+    own = [stage.name for stage in plan.stages if stage.kind == "tune" and _node_of(stage, plan) is None]
     wanted: list[tuple[str, str | None, list[Stage]]] = [
         ("data", None, [stage for stage in plan.stages if stage.kind in DATA]),
-        *((name, None, [plan.stage(name)]) for name in shared),
+        *((name, None, [plan.stage(name)]) for name in own),
         *((node, node, [s for s in plan.stages if _node_of(s, plan) == node and s.kind not in DATA])
           for node in plan.nodes),
         ("release", None, [stage for stage in plan.stages if stage.kind in RELEASE]),
@@ -83,6 +87,8 @@ def _is_limited(plan: Plan) -> bool:
 
 
 def _node_of(stage: Stage, plan: Plan) -> str | None:
+    if is_by_service(stage):
+        return None  # its steps come after a condition, and nothing else may
     if stage.kind == "tune":
         name = stage.name.removeprefix("tune/")
         return name if name in plan.nodes else None
@@ -141,9 +147,9 @@ def _pipeline(name: str, node: str | None, parts: Sequence[Sequence[Stage]], map
         outside = [one for one in needed if made_by.get(one) != job]
         described = Job(
             name=job,
-            on="training" if not _is_processing(part) else "processing",
+            on=_on(part),
             stages=tuple(part),
-            node=node,
+            node=node or _searched_for(part),
             before=tuple(dict.fromkeys(made_by[one] for one in outside if one in made_by)),
             externals=tuple(one.removeprefix("@") for one in outside if one.startswith("@")),
             earlier=tuple(one for one in outside if one not in made_by and not one.startswith("@")),
@@ -155,9 +161,16 @@ def _pipeline(name: str, node: str | None, parts: Sequence[Sequence[Stage]], map
     return Pipeline(name=name, node=node, jobs=tuple(jobs))
 
 
-def _is_processing(part: Sequence[Stage]) -> bool:
+def _on(part: Sequence[Stage]) -> Literal["processing", "training", "tuning"]:
     """A head that is taught, exported and judged in one job needs what only processing gives: a file for the condition."""
-    return len(part) > 1 or part[0].kind not in ("tune", "train")
+    if is_by_service(part[0]):
+        return "tuning"
+    return "processing" if len(part) > 1 or part[0].kind not in ("tune", "train") else "training"
+
+
+def _searched_for(part: Sequence[Stage]) -> str | None:
+    """The node, or the kind of node, whose machines a search of the service's uses."""
+    return part[0].name.removeprefix("tune/") if is_by_service(part[0]) else None
 
 
 def _kinds(part: Iterable[Stage]) -> set[str]:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from earthsnap_train.spec.tuning import Pruning, Sought
+from earthsnap_train.training.found import Attempt
 from earthsnap_train.training.sampler import all_of
 from earthsnap_train.training.study import Study, rungs
-from earthsnap_train.training.trial import Attempt
 
 LR = {"kind": "float", "low": 0.001, "high": 1.0, "log": True}
 DECAY = {"kind": "float", "low": 0.0, "high": 1.0}
@@ -17,8 +17,9 @@ DECLARED = {"lr": 0.01, "decay": 0.5}
 
 def sought(**changes: Any) -> Sought:
     settings = {
-        "sampler": "tpe", "objective": "val_loss", "direction": "minimize", "num_trials": 12, "max_minutes": None,
-        "max_failures": 0, "subset": None, "pruning": {"kind": "none", "min_share": 0.125, "reduction_factor": 2},
+        "engine": "optuna", "sampler": "tpe", "objective": "val_loss", "direction": "minimize", "num_trials": 12,
+        "max_minutes": None, "max_failures": 0, "subset": None,
+        "pruning": {"kind": "none", "min_share": 0.125, "reduction_factor": 2},
         "space": {"lr": LR, "decay": DECAY},
     }  # fmt: skip
     return Sought.model_validate(settings | changes)

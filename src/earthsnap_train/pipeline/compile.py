@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from earthsnap_train.pipeline.plan import Plan, Stage
 from earthsnap_train.pipeline.slices import Json, of_ingest, of_network, of_photographs
 from earthsnap_train.pipeline.survey import Survey
-from earthsnap_train.pipeline.teaching import check_names, searches_of, teaching_of
+from earthsnap_train.pipeline.teaching import check_engine, check_names, searches_of, teaching_of
 from earthsnap_train.spec.architecture import ParentChild
 from earthsnap_train.spec.dataset import SyntheticFlora
 from earthsnap_train.spec.run import RunSpec
@@ -60,6 +60,7 @@ class _Compiler:
         if isinstance(spec.tuning, Search):
             tuned = {node: teaching for node, teaching in self.teaching.items() if not self._is_probe(node)}
             self.searches = searches_of(spec.tuning, tuned)
+            check_engine(spec.tuning, spec.launcher)
         self._check_gates()
 
     def stages(self) -> Iterable[Stage]:

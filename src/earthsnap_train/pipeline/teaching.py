@@ -6,6 +6,7 @@ from graphlib import CycleError
 from pydantic import ValidationError
 
 from earthsnap_train.errors import ConfigError, did_you_mean
+from earthsnap_train.spec.launcher import LauncherSpec, SageMaker
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.spec.training import Teaching, Training
 from earthsnap_train.spec.tuning import Choice, Dimension, FloatRange, IntRange, Search, Sought, in_order
@@ -38,6 +39,17 @@ def check_names(given: Mapping[str, object], where: str, nodes: Sequence[str]) -
                 allowed=", ".join(known),
                 remedy=did_you_mean(name, known),
             )
+
+
+def check_engine(search: Search, launcher: LauncherSpec) -> None:
+    """Raises ConfigError where the service shall search and nothing runs there."""
+    if search.engine == "sagemaker" and not isinstance(launcher, SageMaker):
+        raise ConfigError(
+            "the service searches only where jobs run as its pipelines",
+            where="tuning.engine",
+            allowed="optuna, or sagemaker together with launcher=sagemaker",
+            remedy="tuning.engine=optuna",
+        )
 
 
 def searches_of(search: Search, teaching: Mapping[str, Teaching]) -> dict[str, tuple[list[str], Sought]]:

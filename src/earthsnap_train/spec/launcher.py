@@ -95,6 +95,7 @@ class SageMaker(SpecModel):
     fuse: bool
     threads: Positive
     devices_per_trial: Positive
+    trials_at_once: Positive
     checkpoint_every_s: Annotated[float, Field(ge=0)]
     definitions: str
     start_minutes: Annotated[float, Field(ge=0)]

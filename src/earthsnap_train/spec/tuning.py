@@ -134,8 +134,12 @@ class NoTuning(SpecModel):
 
 
 class Sought(SpecModel):
-    """What decides the outcome of one search. ``subset``: photographs of each class, of train and of val each."""
+    """What decides the outcome of one search. ``subset``: photographs of each class, of train and of val each.
 
+    ``engine``: who chooses what is tried: Optuna inside of one job, or SageMaker's own tuning with a job for each trial.
+    """
+
+    engine: Literal["optuna", "sagemaker"]
     sampler: Literal["tpe", "random", "grid"]
     objective: Literal["val_loss", "val_top1"]
     direction: Literal["minimize", "maximize"]

@@ -2,15 +2,26 @@
 
 import shutil
 from pathlib import Path
+from typing import Protocol
 
 from earthsnap_train.context import Context
 from earthsnap_train.errors import StageError
 from earthsnap_train.spec.tuning import Sought, Value
+from earthsnap_train.training.found import Attempt
 from earthsnap_train.training.study import Study
-from earthsnap_train.training.trial import Attempt
 
 
-class Owner:
+class Trials(Protocol):
+    """Whoever says which trial begins next, whether it goes on, and hears what came of it."""
+
+    def next(self) -> tuple[int, dict[str, Value]] | None: ...
+
+    def examine(self, number: int, epoch: int, value: float) -> bool: ...
+
+    def ended(self, number: int, attempt: Attempt) -> None: ...
+
+
+class Owner(Trials):
     """Of a study: trials are begun and ended here alone, one at a time, however many are taught side by side."""
 
     def __init__(self, study: Study, sought: Sought, context: Context) -> None:
@@ -28,6 +39,9 @@ class Owner:
         if self._sought.max_minutes is not None and spent_s >= 60 * self._sought.max_minutes:
             return None
         return self.study.ask()
+
+    def examine(self, number: int, epoch: int, value: float) -> bool:
+        return self.study.examine(number, epoch, value)
 
     def ended(self, number: int, attempt: Attempt) -> None:
         """Raises StageError where one more trial failed than may. A search that goes on later counts failures anew."""

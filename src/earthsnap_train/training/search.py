@@ -4,7 +4,6 @@ Writes ``best.json`` (``settings``: dotted key -> value, which stage ``train`` p
 ``notes/`` what was tried: ``trials.json`` and ``search.json``.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -15,11 +14,8 @@ import torch
 from earthsnap_train.context import Context
 from earthsnap_train.errors import DataError
 from earthsnap_train.evaluation.wording import setting
-from earthsnap_train.spec.backbone import Backbone
-from earthsnap_train.spec.model import SpecModel
-from earthsnap_train.spec.training import Teaching
-from earthsnap_train.spec.tuning import Sought, Value
-from earthsnap_train.training.owner import Owner, failed, folder_of, groups_of
+from earthsnap_train.training.found import Settings, declared_of, write_found
+from earthsnap_train.training.owner import Owner, Trials, failed, folder_of, groups_of
 from earthsnap_train.training.side_by_side import side_by_side
 from earthsnap_train.training.study import Study
 from earthsnap_train.training.subset import write_subset
@@ -27,37 +23,18 @@ from earthsnap_train.training.train import Settings as TrainSettings
 from earthsnap_train.training.trial import Member, Task, attempt
 
 
-class MemberSettings(SpecModel):
-    """``training``: as declared. ``groups``: whose records and embeddings are this network's."""
-
-    training: Teaching
-    classes: list[str]
-    groups: list[str]
-
-
-class Settings(SpecModel):
-    """``members``: the networks that share the settings which are sought."""
-
-    search: Sought
-    members: dict[str, MemberSettings]
-    backbone: Backbone
-    seed: int
-
-
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
     """Raises StageError where too many trials failed, or all of them."""
     s = Settings.model_validate(settings)
-    torch.set_num_threads(context.resources.threads)
     task = make_task(s, inputs, context.scratch)
     study = Study(
-        context.scratch / "study.sqlite", s.search, seed=s.seed, declared=_declared(s), num_epochs=task.num_epochs
+        context.scratch / "study.sqlite", s.search, seed=s.seed, declared=declared_of(s), num_epochs=task.num_epochs
     )
     search(task, Owner(study, s.search, context), context)
     best = study.best()
     if best is None:
         raise failed(study, f"none of {len(study.tried())} trials came to a number")
-    (out / "best.json").write_text(json.dumps({"settings": best.values}, sort_keys=True, indent=1))
-    _write_notes(out / "notes", s, study, best.number)
+    write_found(out, s, study.tried(), best, importances=study.importances())
     found = ", ".join(f"{key}={setting(value)}" for key, value in best.values.items())
     context.events.note(f"best of {len(study.tried())} trials, {s.search.objective} {best.attempt.value:.4g}: {found}")
 
@@ -93,48 +70,14 @@ def make_task(s: Settings, inputs: Mapping[str, Path], scratch: Path) -> Task:
     return Task(members={name: members[name] for name in by_size}, objective=s.search.objective)
 
 
-def search(task: Task, owner: Owner, context: Context) -> None:
+def search(task: Task, owner: Trials, context: Context) -> None:
     """One trial after the other, or one on each group of devices."""
+    torch.set_num_threads(context.resources.threads)
     groups = groups_of(context)
     if len(groups) > 1 or any(len(group) > 1 for group in groups):
         side_by_side(task, owner, [replace(context.resources, devices=group) for group in groups], context)
         return
     while (asked := owner.next()) is not None:
         number, values = asked
-        examine = partial(owner.study.examine, number)
+        examine = partial(owner.examine, number)
         owner.ended(number, attempt(task, values, folder_of(number, context), context.resources, examine))
-
-
-def _declared(s: Settings) -> dict[str, Value]:
-    """Of the keys that are searched: what ``training`` has there, as far as a trial can come to it."""
-    training = next(iter(s.members.values())).training.model_dump()
-    found: dict[str, Value] = {}
-    for key, dimension in s.search.space.items():
-        value = training
-        for part in key.split("."):
-            value = value[part]
-        if dimension.has(value):  # type: ignore[arg-type]
-            found[key] = value  # type: ignore[assignment]
-    return found
-
-
-def _write_notes(notes: Path, s: Settings, study: Study, best: int) -> None:
-    notes.mkdir()
-    rows = [
-        {"number": one.number, "params": one.values, "value": one.attempt.value, "state": one.attempt.state,
-         "epochs": len(one.attempt.curve), "seconds": one.attempt.seconds, "curve": one.attempt.curve,
-         "error": one.attempt.error}
-        for one in study.tried()
-    ]  # fmt: skip
-    (notes / "trials.json").write_text(json.dumps(rows))
-    about = {
-        "objective": s.search.objective,
-        "direction": s.search.direction,
-        "sampler": s.search.sampler,
-        "pruning": s.search.pruning.kind,
-        "best": best,
-        "space": s.search.model_dump(mode="json")["space"],
-        "declared": _declared(s),
-        "importances": study.importances(),
-    }
-    (notes / "search.json").write_text(json.dumps(about, indent=1))

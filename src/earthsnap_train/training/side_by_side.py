@@ -11,14 +11,15 @@ import torch
 
 from earthsnap_train.context import Context, Resources
 from earthsnap_train.processes import end_with_parent
-from earthsnap_train.training.owner import Owner, folder_of
-from earthsnap_train.training.trial import Attempt, Task, Values, attempt
+from earthsnap_train.training.found import Attempt
+from earthsnap_train.training.owner import Trials, folder_of
+from earthsnap_train.training.trial import Task, Values, attempt
 
 END_TIMEOUT_S = 30.0
 
 
-def side_by_side(task: Task, owner: Owner, groups: Sequence[Resources], context: Context) -> None:
-    """``owner`` alone knows the study: the processes ask it whether their trial may go on.
+def side_by_side(task: Task, owner: Trials, groups: Sequence[Resources], context: Context) -> None:
+    """``owner`` alone decides: the processes ask it whether their trial may go on.
 
     A process that dies costs its trial, which has failed, and another takes its place. Whichever way this ends, no process
     is left.
@@ -49,7 +50,7 @@ def side_by_side(task: Task, owner: Owner, groups: Sequence[Resources], context:
                     idle.append(_Desk(task, desk.resources))
                     owner.ended(desk.number, died)
                 else:
-                    desk.answer(owner.study.examine(desk.number, *said))
+                    desk.answer(owner.examine(desk.number, *said))
     finally:
         for desk in [*idle, *busy.values()]:
             desk.close()

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,12 @@ from optuna.trial import Trial, TrialState
 from sqlalchemy.engine import URL
 
 from earthsnap_train.spec.tuning import Dimension, FloatRange, IntRange, Pruning, Sought, Value, in_order
+from earthsnap_train.training.found import Attempt, Tried
 from earthsnap_train.training.sampler import make_sampler
-from earthsnap_train.training.trial import Attempt
 
 NAME = "search"  # of the one study in the file; Hyperband draws a trial's bracket from it
 LEAST_FOR_IMPORTANCES = 4
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tried:
-    """A trial that has ended."""
-
-    number: int
-    values: Mapping[str, Value]
-    attempt: Attempt
 
 
 class Study:

@@ -13,6 +13,7 @@ from earthsnap_train.errors import EarthsnapError
 from earthsnap_train.spec.tuning import Value
 from earthsnap_train.training.course import Course, Ended, Examine, NotANumber, Objective, Watch, mean_best
 from earthsnap_train.training.curves import Curves
+from earthsnap_train.training.found import Attempt
 from earthsnap_train.training.train import Settings, or_out_of_memory, teach
 
 Values = Mapping[str, Value]
@@ -53,17 +54,6 @@ class Task:
             )
             for name, member in self.members.items()
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """``value``: of the objective, as far as the trial came. ``curve``: what each member showed on val, by epoch."""
-
-    state: Literal["complete", "pruned", "failed"]
-    value: float | None
-    curve: list[dict[str, float | str]]
-    seconds: float
-    error: str = ""
 
 
 def attempt(task: Task, values: Values, scratch: Path, resources: Resources, examine: Examine) -> Attempt:

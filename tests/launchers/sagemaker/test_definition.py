@@ -327,11 +327,28 @@ def places_of_step(step: dict[str, Any], at: Place) -> Iterator[tuple[str, Place
             place = (*at, "Arguments", "Conditions", number)
             yield from (("required", (*place, key)) for key in condition)
             yield "enum", (*place, "Type")
-        for number, inside in enumerate(step["Arguments"]["ElseSteps"]):
-            yield from places_of_step(inside, (*at, "Arguments", "ElseSteps", number))
+        for branch in ("IfSteps", "ElseSteps"):
+            for number, inside in enumerate(step["Arguments"][branch]):
+                yield from places_of_step(inside, (*at, "Arguments", branch, number))
     if step["Type"] == "Fail":
         yield "required", (*at, "Arguments", "ErrorMessage")
-    yield from (("reference", (*at, *place)) for place in gets({k: v for k, v in step.items() if k != "ElseSteps"}))
+    if step["Type"] != "Condition":  # the steps inside of one have been looked at by themselves
+        yield from places_of_functions(step, at)
+    else:
+        yield from places_of_functions(step["Arguments"]["Conditions"], (*at, "Arguments", "Conditions"))
+
+
+def places_of_functions(given: Any, at: Place) -> Iterator[tuple[str, Place]]:
+    yield from (("reference", (*at, *place)) for place in gets(given))
+    yield from (("required", (*at, *place)) for place in fields_of_functions(given))
+
+
+def fields_of_functions(given: Any, at: Place = ()) -> Iterator[Place]:
+    if isinstance(given, dict | list):
+        for key, value in given.items() if isinstance(given, dict) else enumerate(given):
+            if isinstance(key, str) and key.startswith("Std:"):
+                yield from ((*at, key, field) for field in value)
+            yield from fields_of_functions(value, (*at, key))
 
 
 def gets(given: Any, at: Place = ()) -> Iterator[Place]:

@@ -84,6 +84,25 @@ def test_a_plan_that_ran_here_is_foretold_by_what_it_took(finished_run: Finished
     assert "From start to end about" in earthsnap(*typed).out
 
 
+def test_every_trial_of_the_services_tuning_counts_as_a_job(earthsnap: Command, tmp_path: Path) -> None:
+    typed = (
+        "plan",
+        *DEMO,
+        *ON_SAGEMAKER,
+        "tuning=sagemaker",
+        "launcher.trials_at_once=2",
+        "--json",
+        price_file(tmp_path),
+    )
+    told: Any = earthsnap(*typed).json["pipelines"]
+
+    # Before its two trials a job looks for their result, and one keeps the best after them.
+    assert told["pipelines"]["plants-debug-tune-parent"]["jobs"] == 4
+    assert told["pipelines"]["plants-debug-tune-parent"]["machines"] == "2 x ml.m5.xlarge, 2 x ml.g5.xlarge"
+    assert told["machine_hours"] == pytest.approx((28 + 2 * 4) * (12 + 4 / 60), abs=0.01)
+    assert told["cost"] == pytest.approx((9 * 2.0 + 27 * 0.25) * (12 + 4 / 60), abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.release.bundle_files import release_digest
 from earthsnap_train.spec.launcher import Local, SageMaker
-from launchers.local import Event
+from launchers.local import Event, Outcome
+from launchers.sagemaker.bucket import FolderBucket
 from launchers.sagemaker.faults import Faults
 from launchers.sagemaker.offline import run_pipelines
-from launchers.sagemaker.shelf import Done
+from launchers.sagemaker.shelf import Done, Shelf
 from tests.conftest import DEMO, FinishedRun, declare, environment, program
 from tests.launchers.sagemaker.declared import ON_SAGEMAKER, declared
 
@@ -37,8 +39,10 @@ class Offline:
         runs = sorted((self.folder / "outputs" / "plants-debug").iterdir())
         return [json.loads((run / "summary.json").read_bytes()) for run in runs]
 
-    def prepared(self, *typed: str) -> tuple[Prepared, SageMaker]:
+    def prepared(self, *typed: str, tuning: Mapping[str, Any] = {}) -> tuple[Prepared, SageMaker]:
+        """``tuning``: what the demo made small has otherwise."""
         spec = declared(*DEMO, *typed, f"paths.groupings={self.folder}/groupings")
+        spec = spec.model_copy(update={"tuning": spec.tuning.model_copy(update=tuning)})
         assert isinstance(spec.launcher, SageMaker)
         return prepare(spec, Store(self.folder / "store")), spec.launcher
 
@@ -132,6 +136,35 @@ def test_a_run_with_faults_makes_the_release_of_one_without(offline: Offline, tm
     assert release_digest(there) == release_digest(here)
     for name in anew:
         store.verify(outcomes[name].artifact.key)
+
+
+def test_the_services_own_tuning_finds_what_a_node_is_taught_with_and_does_not_search_again(offline: Offline) -> None:
+    """What the search reads is there from the run before. Three trials, each a container."""
+    prepared, settings = offline.prepared("tuning=sagemaker", tuning={"num_trials": 3})
+    s3 = offline.folder / "store" / "sagemaker" / "s3"
+    shelf = Shelf(FolderBucket(s3 / settings.bucket), name=settings.bucket, prefix=settings.prefix)
+    run = run_name(prepared.plan)
+    for name, state in prepared.states.items():
+        if state.key is not None and state.status == "cached":
+            shelf.tell(run, Done(stage=name, key=state.key, cached=True))
+
+    def search(*stages: str) -> Mapping[str, Outcome]:
+        store = Store(offline.folder / "store")
+        return run_pipelines(prepared.plan, settings, store, prepared.places, lambda event: None, only=stages)
+
+    made = search("tune/parent", "train/parent")
+    again = search("tune/parent")
+
+    found = Store(offline.folder / "store").path(made["tune/parent"].artifact.key)
+    trials = json.loads((found / "notes" / "trials.json").read_text())
+    best = min(trials, key=lambda trial: trial["value"])
+    assert len(trials) == 3
+    assert json.loads((found / "best.json").read_text())["settings"] == best["params"]
+    assert made["train/parent"].artifact.ingredients["inputs"]["tune"] == made["tune/parent"].artifact.digest
+    assert not made["tune/parent"].cached
+    assert again["tune/parent"].cached
+    logs = offline.folder / "store" / "sagemaker" / "jobs" / "plants-debug-tune-parent" / "logs"
+    assert "there already" in (logs / "tune-find.log").read_text()
 
 
 def taught_longer(plan: Plan, *, gate: str) -> Plan:

@@ -12,13 +12,19 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from tests.launchers.sagemaker.shapes import problems_of, request, response
+from tests.launchers.sagemaker.validator_tuning import tuning_problems
 
 Json = Mapping[str, Any]
 MOST_CHANNELS = {"Processing": 10, "Training": 20}
 MOST_BYTES = 1024 * 1024
-CREATE = {"Processing": "CreateProcessingJob", "Training": "CreateTrainingJob"}
-DESCRIBE = {"Processing": "DescribeProcessingJob", "Training": "DescribeTrainingJob"}
-GIVEN_NAME = {"Processing": "ProcessingJobName", "Training": "TrainingJobName"}  # by the service, to every step
+MOST_OF_A_MESSAGE = 3072  # of a step that fails
+CREATE = {
+    "Processing": "CreateProcessingJob", "Training": "CreateTrainingJob", "Tuning": "CreateHyperParameterTuningJob",
+}  # fmt: skip
+DESCRIBE = {sort: operation.replace("Create", "Describe") for sort, operation in CREATE.items()}
+GIVEN_NAME = {  # by the service, to every step
+    "Processing": "ProcessingJobName", "Training": "TrainingJobName", "Tuning": "HyperParameterTuningJobName",
+}  # fmt: skip
 PARAMETER_TYPES = {"String": str, "Integer": int, "Float": float, "Boolean": bool}
 EXECUTION = ("PipelineName", "PipelineArn", "PipelineExecutionId", "PipelineExecutionArn", "StartDateTime")
 ON_STEPS = ("Step.SERVICE_FAULT", "Step.THROTTLING")
@@ -29,6 +35,7 @@ COMPARISONS = ("Equals", "GreaterThan", "GreaterThanOrEqualTo", "LessThan", "Les
 STEP_KEYS = {
     "Processing": {"Name", "Type", "Arguments", "DependsOn", "RetryPolicies", "PropertyFiles"},
     "Training": {"Name", "Type", "Arguments", "DependsOn", "RetryPolicies"},
+    "Tuning": {"Name", "Type", "Arguments", "DependsOn", "RetryPolicies"},
     "Condition": {"Name", "Type", "Arguments", "DependsOn"},
     "Fail": {"Name", "Type", "Arguments", "DependsOn"},
 }
@@ -46,6 +53,7 @@ class _Definition:
         self.steps = list(_all_steps(definition.get("Steps", [])))
         self.by_name = {step.get("Name"): step for step in self.steps}
         self.parameters = {one.get("Name"): one for one in definition.get("Parameters", [])}
+        self.branch_of = dict(_branches_of(definition.get("Steps", []), ()))
 
     def problems(self) -> Iterator[str]:
         if self.definition.get("Version") != "2020-12-01":
@@ -98,6 +106,8 @@ class _Definition:
             yield from self._condition(step, arguments)
         else:
             yield from _keys(arguments, {"ErrorMessage"}, {"ErrorMessage"}, str(name))
+            if not 0 < len(str(self._plain(arguments.get("ErrorMessage", "")))) <= MOST_OF_A_MESSAGE:
+                yield f"{name}: says nothing, or more than {MOST_OF_A_MESSAGE} characters"
 
     def _job(self, step: Json, arguments: Json) -> Iterator[str]:
         name, sort = step["Name"], step["Type"]
@@ -105,6 +115,9 @@ class _Definition:
         yield from (
             f"{name}: {problem}" for problem in problems_of({GIVEN_NAME[sort]: "x", **plain}, request(CREATE[sort]))
         )
+        if sort == "Tuning":
+            yield from tuning_problems(plain, str(name))
+            plain = plain.get("TrainingJobDefinition", {})  # of which each trial is a training job
         sources = list(_sources(plain))
         for channel, count in Counter(one for one, _ in sources).items():
             if count > 1:
@@ -132,6 +145,8 @@ class _Definition:
     def _condition(self, step: Json, arguments: Json) -> Iterator[str]:
         wanted = {"Conditions", "IfSteps", "ElseSteps"}
         yield from _keys(arguments, wanted, wanted, step["Name"])
+        if not arguments.get("Conditions"):
+            yield f"{step['Name']}: decides by nothing"
         for condition in arguments.get("Conditions", ()):
             sides = {"Type", "LeftValue", "RightValue"}
             yield from _keys(condition, sides, sides, step["Name"])
@@ -152,6 +167,8 @@ class _Definition:
                 yield from _keys(given, {"On", "Values"}, {"On", "Values"}, str(step.get("Name")))
             elif function == "Get" and not self._is_there(given, step):
                 yield f"{step.get('Name')}: {given!r} leads nowhere"
+            elif function == "Get" and not self._has_run(given, step):
+                yield f"{step.get('Name')}: {given!r} leads into a branch that may be left out"
             elif function not in ("Get", "Std:Join", "Std:JsonGet"):
                 yield f"{step.get('Name')}: there is no function {function}"
 
@@ -169,12 +186,20 @@ class _Definition:
             return path.removeprefix("PropertyFiles.") in [
                 f.get("PropertyFileName") for f in source.get("PropertyFiles", ())
             ]
+        if source.get("Type") not in DESCRIBE:
+            return False
         shape = response(DESCRIBE[source["Type"]])
         for part in re.split(r"[.\[\]]+", path):
             if shape.type_name != "structure" or part not in shape.members:
                 return False
             shape = shape.members[part]
         return True
+
+    def _has_run(self, reference: str, step: Json) -> bool:
+        """Whether what is read lies outside of every branch, or in one that the reader is in too."""
+        kind, _, rest = reference.partition(".")
+        branch = self.branch_of.get(rest.partition(".")[0], ()) if kind == "Steps" else ()
+        return self.branch_of.get(step.get("Name"), ())[: len(branch)] == branch
 
     def _before(self, step: Json) -> set[str]:
         read = {given.split(".")[1] for function, given in _functions(step.get("Arguments", {}))
@@ -199,6 +224,16 @@ def _all_steps(steps: Any) -> Iterator[Json]:
     for step in steps:
         yield step
         yield from _all_steps(_branches(step))
+
+
+def _branches_of(steps: Any, inside: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """(step, the branches that it lies in, from the outermost)."""
+    for step in steps:
+        yield step.get("Name"), inside
+        if step.get("Type") == "Condition":
+            for branch in ("IfSteps", "ElseSteps"):
+                inner = (*inside, f"{step.get('Name')}.{branch}")
+                yield from _branches_of(step.get("Arguments", {}).get(branch, ()), inner)
 
 
 def _branches(step: Json) -> list[Json]:
