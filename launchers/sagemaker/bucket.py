@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
-from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.pipeline.store import write_atomically
+from launchers.sagemaker.clients import client, code_of
 
 _ABSENT = ("NoSuchKey", "404")
 _THERE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
@@ -68,20 +68,14 @@ class FolderBucket:
 
 
 class S3Bucket:
-    """Raises EnvironmentProblem where boto3 is missing; what S3 itself refuses comes as botocore's own error."""
+    """Raises EnvironmentProblem where boto3 is missing; what S3 itself refuses comes as botocore's own error.
 
-    def __init__(self, name: str, *, kms_key: str | None) -> None:
-        try:
-            import boto3
-            from botocore.exceptions import ClientError
-        except ImportError as error:
-            raise EnvironmentProblem(
-                "objects in S3 need boto3, which is not installed",
-                where="launcher=sagemaker",
-                remedy='pip install "earthsnap_train[sagemaker]"',
-            ) from error
-        self._client: Any = boto3.client("s3")
-        self._refused: type[Exception] = ClientError
+    ``region`` None: as the environment has it.
+    """
+
+    def __init__(self, name: str, *, kms_key: str | None, region: str | None = None) -> None:
+        self._client: Any = client("s3", region=region)
+        self._refused: type[Exception] = self._client.exceptions.ClientError
         self._name = name
         self._extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
 
@@ -89,7 +83,7 @@ class S3Bucket:
         try:
             answer = self._client.get_object(Bucket=self._name, Key=key)
         except self._refused as error:
-            if _code(error) in _ABSENT:
+            if code_of(error) in _ABSENT:
                 return None
             raise
         content: bytes = answer["Body"].read()
@@ -102,7 +96,7 @@ class S3Bucket:
         try:
             self._client.put_object(Bucket=self._name, Key=key, Body=content, IfNoneMatch="*", **self._extra)
         except self._refused as error:
-            if _code(error) in _THERE:
+            if code_of(error) in _THERE:
                 return False
             raise
         return True
@@ -113,8 +107,3 @@ class S3Bucket:
     def download(self, key: str, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._client.download_file(self._name, key, str(file))
-
-
-def _code(error: Exception) -> str:
-    response: dict[str, Any] = getattr(error, "response", {})
-    return str(response.get("Error", {}).get("Code"))

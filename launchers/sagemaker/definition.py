@@ -25,6 +25,7 @@ MOST_BYTES = 1024 * 1024
 MOST_CHANNELS = {"processing": 10, "training": 20}
 MODULE = "launchers.sagemaker.job"
 RUN = {"Get": "Parameters.Run"}
+JOBS = "Jobs"  # the folder of the jobs' descriptions, below the prefix
 RETRIED = (
     ["Step.SERVICE_FAULT", "Step.THROTTLING"],
     ["SageMaker.JOB_INTERNAL_ERROR", "SageMaker.CAPACITY_ERROR", "SageMaker.RESOURCE_LIMIT"],
@@ -33,11 +34,15 @@ RETRIED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """``definitions``: pipeline -> its JSON, in the order in which they run. ``descriptions``: key in the bucket -> job."""
+    """``definitions``: pipeline -> its JSON, in the order in which they run. ``descriptions``: key in the bucket -> job.
+
+    ``parameters``: pipeline -> what an execution of this plan is started with, besides ``Run``.
+    """
 
     pipelines: tuple[Pipeline, ...]
     definitions: Mapping[str, str]
     descriptions: Mapping[str, JobDescription]
+    parameters: Mapping[str, Mapping[str, str]]
     machines: Mapping[tuple[str, str], Machine]
 
 
@@ -50,7 +55,7 @@ def compile_definitions(plan: Plan, settings: SageMaker) -> Compiled:
     folder = places.plan_folder(descriptions_digest(list(described.values())))
     definitions = {}
     for pipeline in pipelines:
-        writer = _Writer(plan, settings, pipeline, folder)
+        writer = _Writer(settings, pipeline)
         text = json.dumps(writer.definition(machines), indent=1)
         if len(text.encode()) >= MOST_BYTES:
             raise ConfigError(
@@ -61,25 +66,38 @@ def compile_definitions(plan: Plan, settings: SageMaker) -> Compiled:
             )
         definitions[pipeline.name] = text
     descriptions = {f"{folder}/{p}/{job}/{places.JOB_FILE}": one for (p, job), one in described.items()}
-    return Compiled(pipelines=pipelines, definitions=definitions, descriptions=descriptions, machines=machines)
+    return Compiled(
+        pipelines=pipelines,
+        definitions=definitions,
+        descriptions=descriptions,
+        parameters={one.name: _values(plan, one, folder) for one in pipelines},
+        machines=machines,
+    )
+
+
+def _values(plan: Plan, pipeline: Pipeline, folder: str) -> dict[str, str]:
+    outside = {
+        places.external_channel(name): places.external(name, plan.externals[name]) for name in pipeline.externals
+    }
+    return {JOBS: folder} | outside
 
 
 class _Writer:
     """What every step of one pipeline is made from."""
 
-    def __init__(self, plan: Plan, settings: SageMaker, pipeline: Pipeline, folder: str) -> None:
-        self.plan, self.settings, self.pipeline = plan, settings, pipeline
+    def __init__(self, settings: SageMaker, pipeline: Pipeline) -> None:
+        self.settings, self.pipeline = settings, pipeline
         self.root = f"s3://{settings.bucket}/{settings.prefix}"
-        self.folder = folder
 
     def definition(self, machines: Mapping[tuple[str, str], Machine]) -> Json:
         steps = [self._step(job, machines[self.pipeline.name, job.name]) for job in self.pipeline.jobs]
         return {
             "Version": VERSION,
             "Metadata": {},
+            # Runs that differ in these alone are executions of one pipeline: they never change it under each other.
             "Parameters": [
-                {"Name": "Run", "Type": "String"},
-                {"Name": "Jobs", "Type": "String", "DefaultValue": f"{self.root}/{self.folder}"},
+                {"Name": name, "Type": "String"}
+                for name in ("Run", JOBS, *map(places.external_channel, self.pipeline.externals))
             ],
             "Steps": steps + [self._gate(job) for job in self.pipeline.jobs if job.judges],
         }
@@ -201,11 +219,11 @@ class _Writer:
     def _channels(self, job: Job) -> list[tuple[str, str, Any]]:
         """(name, S3DataType, S3Uri). All that comes from earlier pipelines is one channel, however much it is."""
         # The slash at its end, for a prefix without it takes in every name that only begins so: records-1, records-10.
-        told = _join({"Get": "Parameters.Jobs"}, self.pipeline.name, job.name, "")
+        told = _join(self.root, {"Get": f"Parameters.{JOBS}"}, self.pipeline.name, job.name, "")
         channels: list[tuple[str, str, Any]] = [(places.JOB_CHANNEL, "S3Prefix", told)]
         for name in job.externals:
-            lies = f"{self.root}/{places.external(name, self.plan.externals[name])}/"
-            channels.append((places.external_channel(name), "S3Prefix", lies))
+            channel = places.external_channel(name)
+            channels.append((channel, "S3Prefix", _join(self.root, {"Get": f"Parameters.{channel}"}, "")))
         for before in job.before:
             uri = self._run_uri(self.pipeline.name, f"{before}.manifest")
             channels.append((f"{places.STEP}{before}", "ManifestFile", uri))

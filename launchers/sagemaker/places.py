@@ -8,6 +8,8 @@
     <prefix>/runs/<run>/stages/<stage>.json       which artifact a stage has in this run
     <prefix>/runs/<run>/<pipeline>/<job>.manifest     the objects that a job made, or (``.earlier.manifest``) is to read
     <prefix>/runs/<run>/<pipeline>/gates/gates.json   whether what a pipeline made is good enough
+    <prefix>/runs/<run>/<pipeline>/execution.json   which execution of a pipeline is this run's
+    <prefix>/heads/<family>/ingest.json           the family's last manifest, from which its next one grows
     <prefix>/checkpoints/<run>/<pipeline>/<job>/  what survives when spot capacity is taken away
 """
 
@@ -49,6 +51,14 @@ def plan_folder(plan_digest: str) -> str:
 
 def stage_pointer(run: str, stage: str) -> str:
     return f"runs/{run}/stages/{quote(stage, safe='')}.json"
+
+
+def execution(run: str, pipeline: str) -> str:
+    return f"runs/{run}/{pipeline}/execution.json"
+
+
+def head(family: str) -> str:
+    return f"heads/{family}/ingest.json"
 
 
 def artifact(key: str) -> str:

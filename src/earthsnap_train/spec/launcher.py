@@ -9,6 +9,9 @@ from earthsnap_train.spec.model import SpecModel
 
 Positive = Annotated[int, Field(ge=1)]
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$", max_length=2048)]
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+DatasetVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
+SecretName = Annotated[str, Field(pattern=r"^[\w/+=.@:-]+$", max_length=2048)]
 NetworkId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$", max_length=32)]
 
 
@@ -32,7 +35,7 @@ class Local(SpecModel):
 class Machine(SpecModel):
     """What one job runs on. A job that takes longer than ``max_minutes`` is ended."""
 
-    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+    instance_type: InstanceType
     volume_gb: Annotated[int, Field(ge=1, le=16384)]
     max_minutes: Annotated[int, Field(ge=1, le=12960)]
 
@@ -67,6 +70,7 @@ class SageMaker(SpecModel):
 
     module: Literal["launchers.sagemaker"]
     execute: Literal["offline"] | None
+    wait: bool
     region: Region
     bucket: BucketName
     prefix: Prefix
@@ -80,6 +84,10 @@ class SageMaker(SpecModel):
     training: TrainingMachine
     kinds: dict[str, dict[str, object]]
     nodes: dict[str, dict[str, object]]
+    entry: Machine
+    max_instances: dict[InstanceType, Positive]
+    dataset_version: DatasetVersion | None
+    wandb_secret: SecretName | None
     retries: Retries
     data_jobs: Annotated[int, Field(ge=1, le=20)]
     fuse: bool

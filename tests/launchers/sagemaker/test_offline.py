@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from earthsnap_train.errors import StageError
-from earthsnap_train.pipeline.plan import digest_of
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.launcher import SageMaker
 from launchers.sagemaker.bucket import FolderBucket
+from launchers.sagemaker.conductor import run_name
 from launchers.sagemaker.definition import compile_definitions
 from launchers.sagemaker.execution import Execution
 from launchers.sagemaker.shelf import Shelf
@@ -93,7 +93,7 @@ def test_training_that_is_ended_has_saved_what_it_had(offline: Offline) -> None:
     s3 = offline.folder / "store" / "sagemaker" / "s3"
     bucket = FolderBucket(s3 / settings.bucket)
     shelf = Shelf(bucket, name=settings.bucket, prefix=settings.prefix)
-    run = digest_of(prepared.plan.model_dump(mode="json"))[:16]
+    run = run_name(prepared.plan)
     parent = next(one for one in compiled.pipelines if one.name == "plants-debug-parent")
     submit(compiled, plan, prepared.places, bucket, prefix=settings.prefix)
     gather(parent, ["train"], shelf, run)
@@ -101,8 +101,9 @@ def test_training_that_is_ended_has_saved_what_it_had(offline: Offline) -> None:
     definition["Steps"] = definition["Steps"][:1]
     definition["Steps"][0]["Arguments"]["StoppingCondition"]["MaxRuntimeInSeconds"] = 30
 
+    values = {"Run": run, **compiled.parameters["plants-debug-parent"]}
     with pytest.raises(StageError, match="143"):
-        Execution(definition, {"Run": run}, s3=s3, work=offline.folder / "ended").run()
+        Execution(definition, values, s3=s3, work=offline.folder / "ended").run()
 
     kept = s3 / settings.bucket / settings.prefix / "checkpoints" / run / "plants-debug-parent" / "train"
     assert len(list(kept.rglob("last.ckpt"))) == 1
