@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from earthsnap_train.errors import ConfigError
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.launcher import SageMaker
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def check(settings: SageMaker) -> None:
-    """Raises EnvironmentProblem before anything begins, where this machine lacks what it takes."""
+    """Raises ConfigError or EnvironmentProblem before anything begins, for what cannot be or what this machine lacks."""
+    if settings.execute == "offline" and not settings.wait:
+        raise ConfigError(
+            "what runs on this machine ends with the command that started it",
+            where="launcher.wait",
+            allowed="true, with launcher.execute=offline",
+        )
     if settings.execute is None:
         from launchers.sagemaker.clients import require_boto3
 

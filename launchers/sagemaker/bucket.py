@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from earthsnap_train.pipeline.store import write_atomically
+from launchers.sagemaker import places
 from launchers.sagemaker.clients import client, code_of
 
 _ABSENT = ("NoSuchKey", "404")
@@ -65,6 +66,15 @@ class FolderBucket:
         place = self.root / key
         place.parent.mkdir(parents=True, exist_ok=True)
         return place
+
+
+def bucket_here() -> Bucket:
+    """The one that a container is told of."""
+    name = os.environ[places.BUCKET_VARIABLE]
+    folder = os.environ.get(places.S3_VARIABLE)
+    if folder is not None:
+        return FolderBucket(Path(folder) / name)
+    return S3Bucket(name, kms_key=os.environ.get(places.KMS_VARIABLE))
 
 
 class S3Bucket:

@@ -15,6 +15,7 @@ from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.spec.launcher import Machine, SageMaker, TrainingMachine
 from launchers.sagemaker import places
 from launchers.sagemaker.description import JobDescription, describe, descriptions_digest
+from launchers.sagemaker.entry import entry_name, entry_pipeline
 from launchers.sagemaker.machines import check_overrides, machine_of
 from launchers.sagemaker.steps import Job, Pipeline, pipelines_of
 
@@ -65,6 +66,8 @@ def compile_definitions(plan: Plan, settings: SageMaker) -> Compiled:
                 remedy="launcher.fuse=true or a smaller launcher.data_jobs makes fewer jobs",
             )
         definitions[pipeline.name] = text
+    entry = {"Version": VERSION, "Metadata": {}, **entry_pipeline(plan.family, settings)}
+    definitions[entry_name(plan.family)] = json.dumps(entry, indent=1)
     descriptions = {f"{folder}/{p}/{job}/{places.JOB_FILE}": one for (p, job), one in described.items()}
     return Compiled(
         pipelines=pipelines,

@@ -29,7 +29,7 @@ from earthsnap_train.pipeline.store import Artifact, Store
 from earthsnap_train.processes import end_with_lifeline, usable_cores
 from launchers.local import THREAD_VARIABLES, in_our_words
 from launchers.sagemaker import places
-from launchers.sagemaker.bucket import Bucket, FolderBucket, S3Bucket
+from launchers.sagemaker.bucket import bucket_here
 from launchers.sagemaker.description import JobDescription
 from launchers.sagemaker.gates import write_gates
 from launchers.sagemaker.shelf import Done, Shelf, read_channel
@@ -119,7 +119,7 @@ class Work:
         self.job = JobDescription.model_validate_json(description.read_bytes())
         self.run_name = os.environ[places.RUN_VARIABLE]
         self.shelf = Shelf(
-            _bucket(), name=os.environ[places.BUCKET_VARIABLE], prefix=os.environ[places.PREFIX_VARIABLE]
+            bucket_here(), name=os.environ[places.BUCKET_VARIABLE], prefix=os.environ[places.PREFIX_VARIABLE]
         )
         self.store = Store(root / "work")
         self.given: dict[str, tuple[Artifact, Path]] = {}
@@ -233,14 +233,6 @@ class Work:
             checkpoint_every_s=self.job.checkpoint_every_s,
             save_now=self.ending.save_now,
         )
-
-
-def _bucket() -> Bucket:
-    name = os.environ[places.BUCKET_VARIABLE]
-    folder = os.environ.get(places.S3_VARIABLE)
-    if folder is not None:
-        return FolderBucket(Path(folder) / name)
-    return S3Bucket(name, kms_key=os.environ.get(places.KMS_VARIABLE))
 
 
 def _num_gpus() -> int:

@@ -3,6 +3,8 @@
 ::
 
     <prefix>/externals/<name>/<digest>/...        what comes from outside: photographs, tables, weights
+    <prefix>/declarations/<digest>.manifest       what the entry pipeline is given: <digest>/declaration.json, and all it reads
+    <prefix>/families/<family>.manifest           the one that was sent last
     <prefix>/plans/<digest>/<pipeline>/<job>/job.json   what a container is told to do
     <prefix>/store/<key>/...                      artifacts, each whole once its artifact.json is there
     <prefix>/runs/<run>/stages/<stage>.json       which artifact a stage has in this run
@@ -22,17 +24,23 @@ RUN_VARIABLE = "EARTHSNAP_RUN"
 BUCKET_VARIABLE = "EARTHSNAP_BUCKET"
 PREFIX_VARIABLE = "EARTHSNAP_PREFIX"
 KMS_VARIABLE = "EARTHSNAP_KMS_KEY"
+DATASET_VERSION_VARIABLE = "EARTHSNAP_DATASET_VERSION"
+WANDB_SECRET_VARIABLE = "EARTHSNAP_WANDB_SECRET"  # noqa: S105
 S3_VARIABLE = "EARTHSNAP_S3_ROOT"  # a folder that stands in for S3; a bucket is a folder in it
 PROCESSING_INPUTS = "processing/input"
 TRAINING_INPUTS = "input/data"
 GATES_FOLDER = "processing/output/gates"
+HOME_FOLDER = "processing/output/home"  # what the entry pipeline's job leaves behind
 CHECKPOINTS = "checkpoints"
 
 # Channels, and what they hold.
 JOB_CHANNEL = "job"
 EARLIER_CHANNEL = "earlier"
+DECLARATION_CHANNEL = "declaration"
 STEP = "step-"
 JOB_FILE = "job.json"
+DECLARATION_FILE = "declaration.json"
+OUTSIDE_FILE = "outside.json"
 GATES_FILE = "gates.json"
 FOLDERS = ("photographs", "base")  # externals that are folders; the others are one file each
 
@@ -43,6 +51,14 @@ def external(name: str, digest: str) -> str:
 
 def external_channel(name: str) -> str:
     return f"external-{name.replace('_', '-')}"
+
+
+def declaration(digest: str) -> str:
+    return f"declarations/{digest[:40]}"
+
+
+def family_declaration(family: str) -> str:
+    return f"families/{family}.manifest"
 
 
 def plan_folder(plan_digest: str) -> str:

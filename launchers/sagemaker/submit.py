@@ -14,7 +14,7 @@ from launchers.sagemaker.steps import Pipeline
 def submit(compiled: Compiled, plan: Plan, here: Mapping[str, Path], bucket: Bucket, *, prefix: str) -> None:
     """``here``: where the plan's externals lie on this machine. What is in the bucket already is left as it is."""
     for name, digest in plan.externals.items():
-        _upload(bucket, f"{prefix}/{places.external(name, digest)}", here[name])
+        upload_external(bucket, prefix, places.external(name, digest), here[name])
     for key, description in compiled.descriptions.items():
         bucket.write(f"{prefix}/{key}", description.model_dump_json(indent=1).encode())
 
@@ -33,13 +33,14 @@ def gather(pipeline: Pipeline, jobs: Collection[str], shelf: Shelf, run: str) ->
         shelf.write_channel(run, f"{pipeline.name}/{job.name}.{places.EARLIER_CHANNEL}", made)
 
 
-def _upload(bucket: Bucket, place: str, here: Path) -> None:
-    whole = f"{place}.whole"  # beside the folder and not in it: no channel shows it to a job
-    if bucket.read(whole) is not None:
-        return
-    if here.is_dir():
-        for file in sorted(path for path in here.rglob("*") if path.is_file()):
-            bucket.upload(f"{place}/{file.relative_to(here).as_posix()}", file)
-    else:
-        bucket.upload(f"{place}/{here.name}", here)
-    bucket.write(whole, b"")
+def upload_external(bucket: Bucket, prefix: str, place: str, here: Path) -> list[str]:
+    """Returns the keys of its objects, below ``prefix``."""
+    files = sorted(path for path in here.rglob("*") if path.is_file()) if here.is_dir() else [here]
+    root = here if here.is_dir() else here.parent
+    keys = {f"{place}/{file.relative_to(root).as_posix()}": file for file in files}
+    whole = f"{prefix}/{place}.whole"  # beside the folder and not in it: no channel shows it to a job
+    if bucket.read(whole) is None:
+        for key, file in keys.items():
+            bucket.upload(f"{prefix}/{key}", file)
+        bucket.write(whole, b"")
+    return list(keys)
