@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from threading import get_ident
 from typing import Any, Protocol
 
 from earthsnap_train.pipeline.store import write_atomically
@@ -42,7 +43,7 @@ class FolderBucket:
 
     def write_new(self, key: str, content: bytes) -> bool:
         place = self._made(key)
-        temporary = place.with_name(f"{place.name}.{os.getpid()}.new")
+        temporary = place.with_name(f"{place.name}.{os.getpid()}.{get_ident()}.new")
         temporary.write_bytes(content)
         try:
             place.hardlink_to(temporary)
@@ -54,7 +55,7 @@ class FolderBucket:
 
     def upload(self, key: str, file: Path) -> None:
         place = self._made(key)
-        temporary = place.with_name(f"{place.name}.{os.getpid()}.new")
+        temporary = place.with_name(f"{place.name}.{os.getpid()}.{get_ident()}.new")
         shutil.copyfile(file, temporary)
         temporary.replace(place)
 

@@ -75,7 +75,7 @@ class Conductor:
         self.absent: set[str] = set()  # keys that were looked for in the bucket
         self.running: list[_Running] = []
         self.failure: EarthsnapError | None = None
-        self.waits_for = ""
+        self.waited_for: set[str] = set()
 
     def go(self, here: Mapping[str, Path], only: Collection[str] | None) -> dict[str, Outcome]:
         """Raises the first failing job's error, after the executions beside it have ended."""
@@ -95,14 +95,13 @@ class Conductor:
                 if not submitted:
                     submit(self.compiled, self.plan, here, self.bucket, prefix=self.settings.prefix)
                     submitted = True
-                if self.failure is None:
-                    self._start(waiting.values())
-                elif not self.running:
+                waits = self.failure is None and self._start(waiting.values())
+                if self.failure is not None and not self.running:
                     raise self.failure
+                assert self.running or waits, "what lacks something is at work, or waits for a machine"
                 for one in list(self.running):
                     self._look(one)
-                if self.running or self.waits_for:
-                    time.sleep(self.service.look_every_s)
+                time.sleep(self.service.look_every_s)
         except KeyboardInterrupt:
             self._leave()
             raise
@@ -136,15 +135,16 @@ class Conductor:
 
     # ---- starting
 
-    def _start(self, waiting: Iterable[tuple[Pipeline, tuple[Job, ...]]]) -> None:
-        self.waits_for = ""
+    def _start(self, waiting: Iterable[tuple[Pipeline, tuple[Job, ...]]]) -> bool:
+        """Starts what can start now. Returns whether something could but for want of machines."""
+        waits = False
         at_work = {one.pipeline.name for one in self.running}
         busy: Mapping[str, int] | None = None
         for pipeline, jobs in waiting:
             if pipeline.name in at_work or any(name not in self.outcomes for job in jobs for name in job.earlier):
                 continue
             if self.service.at_once is not None and len(self.running) >= self.service.at_once:
-                return
+                break
             if (record := self._record(pipeline)) is not None and self._adopt(pipeline, record):
                 continue
             if busy is None:
@@ -154,13 +154,14 @@ class Conductor:
                 given=[one.share for one in self.running],
             )  # fmt: skip
             if share is None:
-                self._wait(jobs[0], f"launcher.max_instances leaves no machine for {pipeline.name} now")
+                waits = self._wait(jobs[0], f"launcher.max_instances leaves no machine for {pipeline.name} now")
                 continue
             try:
                 self._begin(pipeline, self._chosen(pipeline, jobs), share, attempt=record.attempt + 1 if record else 1)
             except NotNow as limit:
-                self._wait(jobs[0], f"{pipeline.name} cannot start yet: {limit.what}")
-                return
+                waits = self._wait(jobs[0], f"{pipeline.name} cannot start yet: {limit.what}")
+                break
+        return waits
 
     def _begin(self, pipeline: Pipeline, jobs: tuple[Job, ...], share: Share, *, attempt: int) -> None:
         """Raises NotNow. Killed at any point of this, the next one does the same again, and nothing is started twice."""
@@ -213,10 +214,12 @@ class Conductor:
             return {}
         return self.service.busy(without={name for one in self.running for name in one.machines})
 
-    def _wait(self, job: Job, why: str) -> None:
-        if why != self.waits_for:
+    def _wait(self, job: Job, why: str) -> bool:
+        """Says it once."""
+        if why not in self.waited_for:
             self._say(job.stages[0], "note", {"text": why})
-        self.waits_for = why
+        self.waited_for.add(why)
+        return True
 
     # ---- following
 

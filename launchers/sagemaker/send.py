@@ -100,7 +100,6 @@ def for_the_entry(spec: RunSpec, outside: Mapping[str, str], here: Mapping[str, 
             holder[last] = f"{GIVEN}/{name}{inside}"
     declared["paths"] = {"store": STORE, **{name: name for name in AT_HOME}}
     declared["debug"] = False  # it is small already, and would be made smaller again
-    declared["json"] = False
     declared["launcher"] |= {
         "wait": True,
         "prices": None,

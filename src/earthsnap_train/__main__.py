@@ -44,7 +44,8 @@ NAMELESS = (
 # Parts of a declaration that are open to new keys: there no override needs Hydra's ``+``.
 OPEN = (
     "nodes", "tuning.space", "tuning.nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups",
-    "dataset.source.columns.ranks", "launcher.kinds", "launcher.nodes", "launcher.tags", "aws.tags",
+    "dataset.source.columns.ranks", "launcher.kinds", "launcher.nodes", "launcher.tags",
+    "launcher.max_instances", "aws.tags",
 )  # fmt: skip
 
 
@@ -194,6 +195,8 @@ def _said(option: str) -> str:
 def _opened(override: str) -> str:
     """An override of a part that is open to new keys, so that nobody has to know which of them are there already."""
     key, sign, value = override.partition("=")
+    if key in OPEN and value.startswith("{"):
+        return f"++{override}"
     part = next((one for one in OPEN if key.startswith(f"{one}.")), None)
     if part is None or not sign:
         return override
