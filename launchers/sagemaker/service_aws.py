@@ -12,6 +12,7 @@ from launchers.sagemaker.service import NotNow, Progress, Step
 
 MOST_INLINE_BYTES = 100_000  # of a definition in a request; a longer one goes through the bucket
 LATER = ("ResourceLimitExceeded", "ConflictException", "ThrottlingException")
+ABSENT = ("ResourceNotFound", "ResourceNotFoundException")
 JOBS = {"ProcessingJob": "/aws/sagemaker/ProcessingJobs", "TrainingJob": "/aws/sagemaker/TrainingJobs"}
 
 
@@ -36,7 +37,7 @@ class AwsService:
         try:
             found: str = self._sagemaker.describe_pipeline(PipelineName=pipeline)["PipelineDefinition"]
         except self._sagemaker.exceptions.ClientError as error:
-            if code_of(error) in ("ResourceNotFound", "ResourceNotFoundException"):
+            if code_of(error) in ABSENT:
                 return None
             raise
         return found
@@ -77,7 +78,12 @@ class AwsService:
         return found
 
     def progress(self, execution: str) -> Progress:
-        whole = self._sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution)
+        try:
+            whole = self._sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution)
+        except self._sagemaker.exceptions.ClientError as error:
+            if code_of(error) in ABSENT:  # its pipeline was deleted, and it with it
+                return Progress(status="Stopped", reason="it is not there any more", steps={})
+            raise
         return Progress(
             status=whole["PipelineExecutionStatus"],
             reason=whole.get("FailureReason", ""),
