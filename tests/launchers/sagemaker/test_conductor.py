@@ -295,7 +295,7 @@ def test_runs_side_by_side_that_differ_in_settings_never_change_a_pipeline_under
         assert one["definition"] == account.service.definition(one["pipeline"])
 
 
-@pytest.mark.parametrize("dies_after", ["execution:1", "done:3", "execution:3", "done:20"])
+@pytest.mark.parametrize("dies_after", ["execution:1", "done:3", "done:20"])
 def test_a_conductor_that_was_killed_is_continued_by_another(dies_after: str, tmp_path: Path) -> None:
     killed = subprocess.run(
         [sys.executable, "-m", "tests.launchers.sagemaker.conducted", str(tmp_path), "made-up"],
