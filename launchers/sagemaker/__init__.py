@@ -1,7 +1,8 @@
-"""Runs a plan as SageMaker pipelines. So far they are compiled and run offline; docs/sagemaker.md says what is there.
+"""Runs a plan as SageMaker pipelines, on the service or, in its place, on this machine.
 
 ``steps`` divides a plan into pipelines and jobs, ``definition`` writes them as the service reads them, ``job`` is what
-each container runs, and ``offline`` runs definitions here.
+each container runs, ``conductor`` starts and follows them by a ``service``, and ``entry`` is the pipeline that runs the
+conductor itself.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,18 +19,21 @@ if TYPE_CHECKING:
 
 
 def check(settings: SageMaker) -> None:
-    """Raises ConfigError before anything begins, where this version cannot run a plan."""
-    if settings.execute is None:
+    """Raises ConfigError or EnvironmentProblem before anything begins, for what cannot be or what this machine lacks."""
+    if settings.execute is not None and not settings.wait:
         raise ConfigError(
-            "pipelines are not started on SageMaker by this version: it writes them, and runs them offline",
-            where="launcher.execute",
-            allowed="offline or containers",
-            remedy="put `plan` in front to write the pipelines, or add launcher.execute=offline to run them here",
+            "what runs on this machine ends with the command that started it",
+            where="launcher.wait",
+            allowed=f"true, with launcher.execute={settings.execute}",
         )
     if settings.execute == "containers":
         from launchers.sagemaker.engine import require_engine
 
         require_engine()
+    if settings.execute is None:
+        from launchers.sagemaker.clients import require_boto3
+
+        require_boto3()
 
 
 def launch(
@@ -41,8 +45,11 @@ def launch(
     *,
     only: Collection[str] | None = None,
 ) -> "Mapping[str, Outcome]":
-    """As ``launchers.local.launch``, by the plan's pipelines."""
-    check(settings)
-    from launchers.sagemaker.offline import run_pipelines
+    """As ``launchers.local.launch``, by the plan's pipelines. Raises ConfigError for more than ``max_cost``."""
+    from launchers.sagemaker.account import account
+    from launchers.sagemaker.conductor import Conductor
+    from launchers.sagemaker.forecast import require_cheap
 
-    return run_pipelines(plan, settings, store, places, listen, only=only)
+    require_cheap(plan, store, settings)
+    with account(settings, store.root / "sagemaker") as (bucket, service):
+        return Conductor(plan, settings, store, bucket, service, listen).go(places, only)

@@ -3,10 +3,12 @@
 import os
 import shutil
 from pathlib import Path
+from threading import get_ident
 from typing import Any, Protocol
 
-from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.pipeline.store import write_atomically
+from launchers.sagemaker import places
+from launchers.sagemaker.clients import client, code_of
 
 _ABSENT = ("NoSuchKey", "404")
 _THERE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
@@ -41,7 +43,7 @@ class FolderBucket:
 
     def write_new(self, key: str, content: bytes) -> bool:
         place = self._made(key)
-        temporary = place.with_name(f"{place.name}.{os.getpid()}.new")
+        temporary = place.with_name(f"{place.name}.{os.getpid()}.{get_ident()}.new")
         temporary.write_bytes(content)
         try:
             place.hardlink_to(temporary)
@@ -53,7 +55,7 @@ class FolderBucket:
 
     def upload(self, key: str, file: Path) -> None:
         place = self._made(key)
-        temporary = place.with_name(f"{place.name}.{os.getpid()}.new")
+        temporary = place.with_name(f"{place.name}.{os.getpid()}.{get_ident()}.new")
         shutil.copyfile(file, temporary)
         temporary.replace(place)
 
@@ -67,21 +69,24 @@ class FolderBucket:
         return place
 
 
-class S3Bucket:
-    """Raises EnvironmentProblem where boto3 is missing; what S3 itself refuses comes as botocore's own error."""
+def bucket_here() -> Bucket:
+    """The one that a container is told of."""
+    name = os.environ[places.BUCKET_VARIABLE]
+    folder = os.environ.get(places.S3_VARIABLE)
+    if folder is not None:
+        return FolderBucket(Path(folder) / name)
+    return S3Bucket(name, kms_key=os.environ.get(places.KMS_VARIABLE))
 
-    def __init__(self, name: str, *, kms_key: str | None) -> None:
-        try:
-            import boto3
-            from botocore.exceptions import ClientError
-        except ImportError as error:
-            raise EnvironmentProblem(
-                "objects in S3 need boto3, which is not installed",
-                where="launcher=sagemaker",
-                remedy='pip install "earthsnap_train[sagemaker]"',
-            ) from error
-        self._client: Any = boto3.client("s3")
-        self._refused: type[Exception] = ClientError
+
+class S3Bucket:
+    """Raises EnvironmentProblem where boto3 is missing; what S3 itself refuses comes as botocore's own error.
+
+    ``region`` None: as the environment has it.
+    """
+
+    def __init__(self, name: str, *, kms_key: str | None, region: str | None = None) -> None:
+        self._client: Any = client("s3", region=region)
+        self._refused: type[Exception] = self._client.exceptions.ClientError
         self._name = name
         self._extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
 
@@ -89,7 +94,7 @@ class S3Bucket:
         try:
             answer = self._client.get_object(Bucket=self._name, Key=key)
         except self._refused as error:
-            if _code(error) in _ABSENT:
+            if code_of(error) in _ABSENT:
                 return None
             raise
         content: bytes = answer["Body"].read()
@@ -102,7 +107,7 @@ class S3Bucket:
         try:
             self._client.put_object(Bucket=self._name, Key=key, Body=content, IfNoneMatch="*", **self._extra)
         except self._refused as error:
-            if _code(error) in _THERE:
+            if code_of(error) in _THERE:
                 return False
             raise
         return True
@@ -113,8 +118,3 @@ class S3Bucket:
     def download(self, key: str, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._client.download_file(self._name, key, str(file))
-
-
-def _code(error: Exception) -> str:
-    response: dict[str, Any] = getattr(error, "response", {})
-    return str(response.get("Error", {}).get("Code"))

@@ -17,6 +17,7 @@ from earthsnap_train.spec.launcher import Machine, SageMaker, TrainingMachine
 from launchers.photographs import are_in_a_bucket
 from launchers.sagemaker import places
 from launchers.sagemaker.description import JobDescription, describe, descriptions_digest
+from launchers.sagemaker.entry_pipeline import entry_name, entry_pipeline
 from launchers.sagemaker.machines import check_overrides, image_of, machine_of, num_machines_of
 from launchers.sagemaker.photographs import chosen_by
 from launchers.sagemaker.steps import Job, Pipeline, pipelines_of
@@ -29,6 +30,7 @@ MOST_BYTES = 1024 * 1024
 MOST_CHANNELS = {"processing": 10, "training": 20}
 MODULE = "launchers.sagemaker.job"
 RUN = {"Get": "Parameters.Run"}
+JOBS = "Jobs"  # the folder of the jobs' descriptions, below the prefix
 RETRIED = (
     ["Step.SERVICE_FAULT", "Step.THROTTLING"],
     ["SageMaker.JOB_INTERNAL_ERROR", "SageMaker.CAPACITY_ERROR", "SageMaker.RESOURCE_LIMIT"],
@@ -37,11 +39,15 @@ RETRIED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """``definitions``: pipeline -> its JSON, in the order in which they run. ``descriptions``: key in the bucket -> job."""
+    """``definitions``: pipeline -> its JSON, in the order in which they run. ``descriptions``: key in the bucket -> job.
+
+    ``parameters``: pipeline -> what an execution of this plan is started with, besides ``Run``.
+    """
 
     pipelines: tuple[Pipeline, ...]
     definitions: Mapping[str, str]
     descriptions: Mapping[str, JobDescription]
+    parameters: Mapping[str, Mapping[str, str]]
     machines: Mapping[tuple[str, str], Machine]
 
 
@@ -54,7 +60,7 @@ def compile_definitions(plan: Plan, settings: SageMaker) -> Compiled:
     folder = places.plan_folder(descriptions_digest(list(described.values())))
     definitions = {}
     for pipeline in pipelines:
-        writer = _Writer(plan, settings, pipeline, folder)
+        writer = _Writer(settings, pipeline, photographs_are_listed=are_in_a_bucket(plan))
         text = json.dumps(writer.definition(machines), indent=1)
         if len(text.encode()) >= MOST_BYTES:
             raise ConfigError(
@@ -64,26 +70,41 @@ def compile_definitions(plan: Plan, settings: SageMaker) -> Compiled:
                 remedy="launcher.fuse=true or a smaller launcher.data_jobs makes fewer jobs",
             )
         definitions[pipeline.name] = text
+    entry = {"Version": VERSION, "Metadata": {}, **entry_pipeline(plan.family, settings)}
+    definitions[entry_name(plan.family)] = json.dumps(entry, indent=1)
     descriptions = {f"{folder}/{p}/{job}/{places.JOB_FILE}": one for (p, job), one in described.items()}
-    return Compiled(pipelines=pipelines, definitions=definitions, descriptions=descriptions, machines=machines)
+    return Compiled(
+        pipelines=pipelines,
+        definitions=definitions,
+        descriptions=descriptions,
+        parameters={one.name: _values(plan, one, folder) for one in pipelines},
+        machines=machines,
+    )
+
+
+def _values(plan: Plan, pipeline: Pipeline, folder: str) -> dict[str, str]:
+    outside = {
+        places.external_channel(name): places.external(name, plan.externals[name]) for name in pipeline.externals
+    }
+    return {JOBS: folder} | outside
 
 
 class _Writer:
     """What every step of one pipeline is made from."""
 
-    def __init__(self, plan: Plan, settings: SageMaker, pipeline: Pipeline, folder: str) -> None:
-        self.plan, self.settings, self.pipeline = plan, settings, pipeline
+    def __init__(self, settings: SageMaker, pipeline: Pipeline, *, photographs_are_listed: bool) -> None:
+        self.settings, self.pipeline, self.photographs_are_listed = settings, pipeline, photographs_are_listed
         self.root = f"s3://{settings.bucket}/{settings.prefix}"
-        self.folder = folder
 
     def definition(self, machines: Mapping[tuple[str, str], Machine]) -> Json:
         steps = [s for job in self.pipeline.jobs for s in self._steps(job, machines[self.pipeline.name, job.name])]
         return {
             "Version": VERSION,
             "Metadata": {},
+            # Runs that differ in these alone are executions of one pipeline: they never change it under each other.
             "Parameters": [
-                {"Name": "Run", "Type": "String"},
-                {"Name": "Jobs", "Type": "String", "DefaultValue": f"{self.root}/{self.folder}"},
+                {"Name": name, "Type": "String"}
+                for name in ("Run", JOBS, *map(places.external_channel, self.pipeline.externals))
             ],
             "Steps": steps + [self._gate(job) for job in self.pipeline.jobs if job.judges],
         }
@@ -226,18 +247,18 @@ class _Writer:
     def _channels(self, job: Job) -> list[tuple[str, str, Any]]:
         """(name, S3DataType, S3Uri). All that jobs before it made is one channel, and so is all of earlier pipelines."""
         # The slash at its end, for a prefix without it takes in every name that only begins so: records-1, records-10.
-        told = _join({"Get": "Parameters.Jobs"}, self.pipeline.name, job.name, "")
+        told = _join(self.root, {"Get": f"Parameters.{JOBS}"}, self.pipeline.name, job.name, "")
         channels: list[tuple[str, str, Any]] = [(places.JOB_CHANNEL, "S3Prefix", told)]
         for name in job.externals:
-            lies = f"{self.root}/{places.external(name, self.plan.externals[name])}"
             channel = places.external_channel(name)
+            lies = (self.root, {"Get": f"Parameters.{channel}"})
             if name == "photographs" and chosen_by(job):
                 uri = self._run_uri(self.pipeline.name, f"{job.name}.photographs.manifest")
                 channels.append((channel, "ManifestFile", uri))
-            elif name == "photographs" and are_in_a_bucket(self.plan):
-                channels.append((channel, "ManifestFile", f"{lies}/{places.LISTED}"))
+            elif name == "photographs" and self.photographs_are_listed:
+                channels.append((channel, "ManifestFile", _join(*lies, places.LISTED)))
             else:
-                channels.append((channel, "S3Prefix", f"{lies}/"))
+                channels.append((channel, "S3Prefix", _join(*lies, "")))
         if job.before:
             # Of several, the one that ends last has listed what all of them made.
             writer = job.before[0] if len(job.before) == 1 else f"{job.name}.{places.BEFORE_CHANNEL}"

@@ -13,8 +13,8 @@ from pathlib import Path
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.evaluation.wording import short_time
 from earthsnap_train.pipeline.plan import Plan
-from earthsnap_train.pipeline.resolve import State
-from earthsnap_train.pipeline.store import write_atomically
+from earthsnap_train.pipeline.resolve import State, resolve
+from earthsnap_train.pipeline.store import Store, write_atomically
 from earthsnap_train.spec.launcher import Machine, SageMaker
 from launchers.sagemaker.definition import Compiled, compile_definitions
 from launchers.sagemaker.machines import num_machines_of
@@ -134,7 +134,7 @@ class Forecast:
         else:
             limits = f"their limits allow {self.hours:,.0f} hours"
             told = [f"{what}. How long they take is not known before the first run here; {limits}."]
-        return [*told, self._cost_line(), f"Written to {self.folder}/. Nothing was started: this version cannot."]
+        return [*told, self._cost_line(), f"Written to {self.folder}/. Nothing was started."]
 
     def _cost_line(self) -> str:
         if self.prices is None or self.cost is None:
@@ -174,6 +174,13 @@ def forecast(plan: Plan, states: Mapping[str, State], settings: SageMaker) -> Fo
     found = Forecast(compiled=compiled, jobs=tuple(jobs), folder=settings.definitions, start_s=start_s, prices=prices)
     _require_cheap(found, settings.max_cost)
     return found
+
+
+def require_cheap(plan: Plan, store: Store, settings: SageMaker) -> None:
+    """Raises ConfigError where a plan may cost more than ``max_cost``; one of which nothing has to run costs nothing."""
+    states = resolve(plan, store)
+    if settings.max_cost is not None and any(state.status != "cached" for state in states.values()):
+        forecast(plan, states, settings)
 
 
 def write_definitions(compiled: Compiled, folder: Path) -> None:

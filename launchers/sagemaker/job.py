@@ -29,7 +29,7 @@ from earthsnap_train.pipeline.store import Artifact, Store
 from earthsnap_train.processes import end_with_lifeline, usable_cores
 from launchers.local import THREAD_VARIABLES, in_our_words
 from launchers.sagemaker import places
-from launchers.sagemaker.bucket import Bucket, FolderBucket, S3Bucket
+from launchers.sagemaker.bucket import Bucket, bucket_here
 from launchers.sagemaker.description import JobDescription
 from launchers.sagemaker.faults import LosingBucket
 from launchers.sagemaker.gates import write_gates
@@ -131,7 +131,7 @@ class Work:
         self.job = JobDescription.model_validate_json(description.read_bytes())
         self.run_name = os.environ[places.RUN_VARIABLE]
         self.shelf = Shelf(
-            _bucket(), name=os.environ[places.BUCKET_VARIABLE], prefix=os.environ[places.PREFIX_VARIABLE]
+            bucket_here(), name=os.environ[places.BUCKET_VARIABLE], prefix=os.environ[places.PREFIX_VARIABLE]
         )
         self.store = Store(root / "work")
         self.given: dict[str, tuple[Artifact, Path]] = {}
@@ -310,12 +310,11 @@ def _max_megapixels(stage: Stage) -> float:
 
 
 def _bucket() -> Bucket:
-    name = os.environ[places.BUCKET_VARIABLE]
+    lose_at = os.environ.get(places.LOSE_VARIABLE)
     folder = os.environ.get(places.S3_VARIABLE)
-    if folder is not None:
-        lose_at = os.environ.get(places.LOSE_VARIABLE)
-        return FolderBucket(Path(folder) / name) if lose_at is None else LosingBucket(Path(folder) / name, lose_at)
-    return S3Bucket(name, kms_key=os.environ.get(places.KMS_VARIABLE))
+    if lose_at is None or folder is None:
+        return bucket_here()
+    return LosingBucket(Path(folder) / os.environ[places.BUCKET_VARIABLE], lose_at)
 
 
 def _num_gpus() -> int:

@@ -56,6 +56,11 @@ class Pipeline:
     node: str | None
     jobs: tuple[Job, ...]
 
+    @property
+    def externals(self) -> tuple[str, ...]:
+        """What its jobs read from outside."""
+        return tuple(dict.fromkeys(name for job in self.jobs for name in job.externals))
+
     def job_of(self, stage: str) -> Job:
         return next(job for job in self.jobs if any(one.name == stage for one in job.stages))
 

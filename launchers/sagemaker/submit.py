@@ -24,7 +24,7 @@ def submit(compiled: Compiled, plan: Plan, here: Mapping[str, Path], bucket: Buc
         if name == "photographs" and are_in_a_bucket(plan):
             point_at_photographs(plan, here, bucket, prefix=prefix)
             continue
-        _upload(bucket, f"{prefix}/{places.external(name, digest)}", here[name])
+        upload_external(bucket, prefix, places.external(name, digest), here[name])
     for key, description in compiled.descriptions.items():
         bucket.write(f"{prefix}/{key}", description.model_dump_json(indent=1).encode())
 
@@ -46,13 +46,14 @@ def gather(pipeline: Pipeline, jobs: Collection[str], shelf: Shelf, run: str) ->
             shelf.write_photographs(run, f"{pipeline.name}/{job.name}", photographs_digest(made["ingest"]), uris)
 
 
-def _upload(bucket: Bucket, place: str, here: Path) -> None:
-    whole = f"{place}.whole"  # beside the folder and not in it: no channel shows it to a job
-    if bucket.read(whole) is not None:
-        return
-    if here.is_dir():
-        for file in sorted(path for path in here.rglob("*") if path.is_file()):
-            bucket.upload(f"{place}/{file.relative_to(here).as_posix()}", file)
-    else:
-        bucket.upload(f"{place}/{here.name}", here)
-    bucket.write(whole, b"")
+def upload_external(bucket: Bucket, prefix: str, place: str, here: Path) -> list[str]:
+    """Returns the keys of its objects, below ``prefix``."""
+    files = sorted(path for path in here.rglob("*") if path.is_file()) if here.is_dir() else [here]
+    root = here if here.is_dir() else here.parent
+    keys = {f"{place}/{file.relative_to(root).as_posix()}": file for file in files}
+    whole = f"{prefix}/{place}.whole"  # beside the folder and not in it: no channel shows it to a job
+    if bucket.read(whole) is None:
+        for key, file in keys.items():
+            bucket.upload(f"{prefix}/{key}", file)
+        bucket.write(whole, b"")
+    return list(keys)

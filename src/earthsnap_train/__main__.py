@@ -2,14 +2,16 @@
 
 ``python -m earthsnap_train [VERB] [OVERRIDES]`` and the script ``earthsnap`` are one thing. The verb is taken out of argv
 before Hydra sees it and becomes ``job=VERB``; an option of that verb may be given without its ``job.``; ``--json`` and
-``--traceback`` are short for ``json=true`` and ``traceback=true``. All else is Hydra's own.
+``--traceback`` are short for ``json=true`` and ``traceback=true``. ``--declaration FILE`` takes a whole declaration from a
+file instead. All else is Hydra's own.
 """
 
+import json
 import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -42,7 +44,8 @@ NAMELESS = (
 # Parts of a declaration that are open to new keys: there no override needs Hydra's ``+``.
 OPEN = (
     "nodes", "tuning.space", "tuning.nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups",
-    "dataset.source.columns.ranks", "launcher.kinds", "launcher.nodes", "launcher.tags", "aws.tags",
+    "dataset.source.columns.ranks", "launcher.kinds", "launcher.nodes", "launcher.tags",
+    "launcher.max_instances", "aws.tags",
 )  # fmt: skip
 
 
@@ -57,6 +60,8 @@ def run_command(arguments: Sequence[str]) -> int:
 
         print(f"earthsnap_train {__version__}")  # noqa: T201
         return 0
+    if arguments and arguments[0] == "--declaration":
+        return _perform_declared(list(arguments[1:]))
     try:
         overrides = translate(arguments)
     except EarthsnapError as error:
@@ -190,6 +195,8 @@ def _said(option: str) -> str:
 def _opened(override: str) -> str:
     """An override of a part that is open to new keys, so that nobody has to know which of them are there already."""
     key, sign, value = override.partition("=")
+    if key in OPEN and value.startswith("{"):
+        return f"++{override}"
     part = next((one for one in OPEN if key.startswith(f"{one}.")), None)
     if part is None or not sign:
         return override
@@ -213,11 +220,31 @@ def _quoted(text: str) -> str:
 
 def _perform(composed: Any) -> "Ended":
     """Tells every error itself, so that one job of a sweep never hides another's."""
+    return _perform_spec(lambda: through_the_door(composed), show=composed.get("traceback") is True)
+
+
+def _perform_declared(arguments: Sequence[str]) -> int:
+    """A whole declaration from a file, as ``config.json`` in a run's folder is one: nothing is composed, nothing overridden."""
+    from earthsnap_train.spec.validate import validate
+
+    def read() -> "RunSpec":
+        if len(arguments) != 1:
+            raise ConfigError("a declaration is one file and nothing beside it", where="--declaration")
+        try:
+            plain = json.loads(Path(arguments[0]).read_bytes())
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"this is no declaration: {error}", where=arguments[0]) from error
+        return validate(plain)
+
+    return _perform_spec(read, show=False).code
+
+
+def _perform_spec(read: "Callable[[], RunSpec]", *, show: bool) -> "Ended":
     from earthsnap_train.sweep.ended import Ended
 
-    show = composed.get("traceback") is True
     try:
-        spec = through_the_door(composed)
+        spec = read()
+        show = show or spec.traceback
         from earthsnap_train.verbs import perform
 
         code, summary = perform(spec)

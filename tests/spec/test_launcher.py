@@ -24,6 +24,8 @@ def test_a_launcher_is_one_of_two() -> None:
         ("++aws.tags={a%b: c}", "aws.tags", "names of at most 128"),
         ("launcher.role=me", "launcher.role", "arn:aws"),
         ("aws.region=Ireland", "aws.region", ""),
+        ("launcher.max_instances={g5.xlarge: 4}", "launcher.max_instances", "instance types such as ml.g5.xlarge"),
+        ("launcher.dataset_version=latest", "launcher.dataset_version", "0-9a-f"),
         ("launcher.processing.instance_type=m5.large", "launcher.processing.instance_type", "ml"),
     ],
 )

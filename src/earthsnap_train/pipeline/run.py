@@ -64,13 +64,13 @@ def run(spec: RunSpec, folder: Path, launch: Launcher, store: Store, registry: R
     prepared = prepare(spec, store)
     check_disk(spec, prepared, store)
     keep_grouping(spec, prepared)
-    _write_declaration(spec, prepared, folder)
+    write_declaration(spec, prepared, folder)
     data_stages = [stage.name for stage in prepared.plan.stages if stage.kind in ("draw", "ingest")]
     first: Mapping[str, StageOutcome] = {}
     if any(prepared.states[name].status != "cached" for name in data_stages):
         first = launch(prepared.plan, store, prepared.places, only=data_stages)
         prepared = prepare(spec, store)  # again: only now is it known what QA let through
-        _write_declaration(spec, prepared, folder)
+        write_declaration(spec, prepared, folder)
     # The second launch finds the first's artifacts in the store; only the first knows that they ran.
     outcomes = {**launch(prepared.plan, store, prepared.places), **first}
     return _finish(spec, folder, prepared, outcomes, store, registry, started)
@@ -115,7 +115,8 @@ def new_run_folder(spec: RunSpec) -> Path:
     raise EnvironmentProblem("a thousand runs began in one second", where=str(parent))
 
 
-def _write_declaration(spec: RunSpec, prepared: Prepared, folder: Path) -> None:
+def write_declaration(spec: RunSpec, prepared: Prepared, folder: Path) -> None:
+    """What a run's folder holds from its beginning."""
     write_atomically(folder / "config.json", spec.model_dump_json(indent=1, by_alias=True).encode())
     write_atomically(folder / "plan.json", prepared.plan.model_dump_json(indent=1).encode())
 

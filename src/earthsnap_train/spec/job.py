@@ -116,10 +116,14 @@ class Serve(SpecModel):
 
 
 class Stop(SpecModel):
-    """Ends an endpoint of this machine once it has answered what it had begun."""
+    """Ends an endpoint of this machine once it has answered what it had begun, or what a run has started on SageMaker.
+
+    ``run``: the name of its folder.
+    """
 
     verb: Literal["stop"]
-    endpoint: EndpointName
+    endpoint: EndpointName | None
+    run: str | None
     family: str | None
 
 

@@ -1,5 +1,6 @@
 """What ``conf/launcher/`` declares: where a plan runs. ``module`` is a module under ``launchers``."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -10,6 +11,10 @@ from earthsnap_train.spec.model import SpecModel
 Positive = Annotated[int, Field(ge=1)]
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$", max_length=2048)]
 Image = Annotated[str, Field(pattern=r"^[^\s/]+(/[^\s/]+)*$", max_length=255)]
+INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"
+InstanceType = Annotated[str, Field(pattern=INSTANCE_TYPE)]
+DatasetVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
+SecretName = Annotated[str, Field(pattern=r"^[\w/+=.@:-]+$", max_length=2048)]
 NetworkId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$", max_length=32)]
 
 
@@ -33,7 +38,7 @@ class Local(SpecModel):
 class Machine(SpecModel):
     """What one job runs on. A job that takes longer than ``max_minutes`` is ended."""
 
-    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+    instance_type: InstanceType
     volume_gb: Annotated[int, Field(ge=1, le=16384)]
     max_minutes: Annotated[int, Field(ge=1, le=12960)]
 
@@ -73,6 +78,7 @@ class SageMaker(SpecModel):
 
     module: Literal["launchers.sagemaker"]
     execute: Literal["offline", "containers"] | None
+    wait: bool
     region: Region
     bucket: BucketName
     prefix: Prefix
@@ -88,6 +94,10 @@ class SageMaker(SpecModel):
     training: TrainingMachine
     kinds: dict[str, dict[str, object]]
     nodes: dict[str, dict[str, object]]
+    entry: Machine
+    max_instances: dict[str, Positive]
+    dataset_version: DatasetVersion | None
+    wandb_secret: SecretName | None
     retries: Retries
     data_jobs: Annotated[int, Field(ge=1, le=20)]
     qa_instances: Annotated[int, Field(ge=1, le=100)]
@@ -101,6 +111,13 @@ class SageMaker(SpecModel):
     start_minutes: Annotated[float, Field(ge=0)]
     prices: str | None
     max_cost: Annotated[float, Field(gt=0)] | None
+
+    @field_validator("max_instances")
+    @classmethod
+    def _of_instance_types(cls, most: dict[str, int]) -> dict[str, int]:
+        if wrong := [name for name in most if not re.fullmatch(INSTANCE_TYPE, name)]:
+            raise ValueError(f"instance types such as ml.g5.xlarge, and not {wrong[0]!r}")
+        return most
 
     @field_validator("security_groups")
     @classmethod

@@ -14,9 +14,11 @@ from typing import Literal
 from rich.table import Table
 
 from earthsnap_train.processes import usable_cores
+from earthsnap_train.spec.launcher import SageMaker
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking.service import key_is_there
 from earthsnap_train.verbs.terminal import console as console_for_people
+from launchers.sagemaker.preflight import Seen, preflight
 
 NEEDED = (
     "torch",
@@ -97,10 +99,17 @@ def _checks(spec: RunSpec) -> Iterator[Check]:
     yield _memory()
     yield _gpu()
     yield _disk(Path(spec.paths.store))
+    if isinstance(spec.launcher, SageMaker):
+        yield from map(_in_account, preflight(spec.launcher))
     yield Check(
         name="W&B", state="ok", found="a key is there: runs go online" if key_is_there() else "no key: runs stay offline",
         remedy="" if key_is_there() else "wandb login, or tracking=none",
     )  # fmt: skip
+
+
+def _in_account(seen: Seen) -> Check:
+    states: dict[bool | None, Literal["ok", "missing", "note"]] = {True: "ok", False: "missing", None: "note"}
+    return Check(name=seen.name, state=states[seen.is_there], found=seen.found, remedy=seen.remedy)
 
 
 def _package(name: str) -> Check:

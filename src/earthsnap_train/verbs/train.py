@@ -3,8 +3,9 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -15,12 +16,14 @@ from rich.table import Table
 from earthsnap_train.evaluation.figures import Estimate
 from earthsnap_train.evaluation.wording import short_time
 from earthsnap_train.pipeline.plan import Plan
+from earthsnap_train.pipeline.prepare import prepare
 from earthsnap_train.pipeline.resolve import resolve
-from earthsnap_train.pipeline.run import Finished, StageOutcome, new_run_folder
+from earthsnap_train.pipeline.run import Finished, StageOutcome, keep_grouping, new_run_folder, write_declaration
 from earthsnap_train.pipeline.run import run as run_plan
-from earthsnap_train.pipeline.store import Store
+from earthsnap_train.pipeline.store import Store, write_atomically
 from earthsnap_train.pipeline.told import told
 from earthsnap_train.release.registry import Registry
+from earthsnap_train.spec.launcher import SageMaker
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking.choice import tell_all, trackers
 from earthsnap_train.tracking.port import Tracker
@@ -39,6 +42,8 @@ def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
     launcher = import_module(spec.launcher.module)
     launcher.check(spec.launcher)
     store = Store(Path(spec.paths.store))
+    if isinstance(spec.launcher, SageMaker) and not spec.launcher.wait:
+        return 0, _send(spec, store, console)
     chosen = trackers(spec.tracking)
     folder = new_run_folder(spec)
 
@@ -56,7 +61,8 @@ def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
             )
         return outcomes
 
-    with Sampler(folder):
+    is_here = not isinstance(spec.launcher, SageMaker) or spec.launcher.execute == "offline"
+    with Sampler(folder) if is_here else nullcontext():  # elsewhere, this machine's figures say nothing of the work
         finished = run_plan(spec, folder, launch, store, Registry(Path(spec.paths.registry)))
     tell(spec)  # whoever is to approve does not wait for an upload
     _track(spec, finished, store, chosen, console)
@@ -66,6 +72,38 @@ def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
     else:
         _closing(finished, console)
     return 0, everything
+
+
+def _send(spec: RunSpec, store: Store, console: Console) -> dict[str, object]:
+    """Starts the run elsewhere and says where to look; the run's folder here knows what ``stop`` ends."""
+    from launchers.sagemaker.account import account
+    from launchers.sagemaker.forecast import require_cheap
+    from launchers.sagemaker.send import send
+
+    assert isinstance(spec.launcher, SageMaker)
+    prepared = prepare(spec, store)
+    require_cheap(prepared.plan, store, spec.launcher)
+    keep_grouping(spec, prepared)
+    folder = new_run_folder(spec)
+    write_declaration(spec, prepared, folder)
+    with account(spec.launcher, store.root / "sagemaker") as (bucket, service):
+        sent = send(spec, prepared, store, bucket, service, run=f"{spec.name}-{folder.name}".replace("_", "-"))
+    told: dict[str, object] = {
+        "pipeline": sent.pipeline,
+        "execution": sent.execution,
+        "link": sent.link,
+        "home": sent.home,
+    }
+    row = {"at": time.time(), "stage": "", "event": "execution", **told}
+    write_atomically(folder / "events.jsonl", f"{json.dumps(row)}\n".encode())
+    if spec.json_output:
+        print(json.dumps(told | {"folder": str(folder)}, indent=1))  # noqa: T201
+    else:
+        console.print(f"started  {sent.pipeline}; it starts and follows all other pipelines", markup=False)
+        console.print(f"look     {sent.link}", markup=False, soft_wrap=True)
+        console.print(f"result   {sent.home}", markup=False, soft_wrap=True)
+        console.print(f"end it   earthsnap stop run={folder.name}", markup=False)
+    return told | {"folder": str(folder)}
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,6 +1,7 @@
 """What a person reads of pipelines before anything is started, and what they allow them to cost."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,10 +123,26 @@ def test_prices_that_do_not_fit_are_refused(text: str | None, said: str, earthsn
     assert said in refused.err
 
 
-def test_train_refuses_before_it_begins_anything_and_says_what_there_is(earthsnap: Command, tmp_path: Path) -> None:
+def test_train_refuses_what_may_cost_too_much_before_it_asks_anything_of_aws(
+    earthsnap: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "botocore.client", None)  # no client can be made
+
+    for wait in ("true", "false"):
+        typed = (price_file(tmp_path), "launcher.max_cost=100", f"launcher.wait={wait}")
+        refused = earthsnap(*DEMO, *ON_SAGEMAKER, *typed)
+
+        assert refused.code == 2
+        assert "launcher.max_cost: the plan may cost up to 190.05 EUR" in refused.err
+
+
+def test_without_boto3_train_says_in_one_line_how_to_get_it(
+    earthsnap: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+
     refused = earthsnap(*DEMO, *ON_SAGEMAKER)
 
-    assert refused.code == 2
-    assert "launcher.execute: pipelines are not started on SageMaker by this version" in refused.err
-    assert "launcher.execute=offline" in refused.err
+    assert refused.code == 3
+    assert 'pip install "earthsnap_train[sagemaker]"' in refused.err
     assert list(tmp_path.iterdir()) == []

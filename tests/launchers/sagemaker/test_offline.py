@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 import launchers.local
-from earthsnap_train.pipeline.plan import Plan, Stage, digest_of
+from earthsnap_train.pipeline.plan import Plan, Stage
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.release.bundle_files import release_digest
 from earthsnap_train.spec.launcher import Local, SageMaker
 from launchers.local import Event, Outcome
 from launchers.sagemaker.bucket import FolderBucket
+from launchers.sagemaker.conductor import Conductor, run_name
 from launchers.sagemaker.faults import Faults
-from launchers.sagemaker.offline import run_pipelines
-from launchers.sagemaker.shelf import Done, Shelf
+from launchers.sagemaker.offline import OfflineService
 from tests.conftest import DEMO, FinishedRun, declare, environment, program
 from tests.launchers.sagemaker.declared import ON_SAGEMAKER, declared
 
@@ -91,16 +91,12 @@ def test_jobs_that_are_cut_otherwise_find_everything_done(offline: Offline) -> N
 def test_a_run_with_faults_makes_the_release_of_one_without(offline: Offline, tmp_path: Path) -> None:
     """Training is interrupted long before a checkpoint is due, a machine is lost while it uploads, a gate is missed. Only
     what is taught anew, and what comes of it, runs again."""
-    prepared, settings = offline.prepared("launcher.checkpoint_every_s=3600")
+    prepared, settings = offline.prepared("launcher.checkpoint_every_s=3600", "launcher.retries.interval_s=3")
     child = next(node for node in prepared.plan.nodes if node.startswith("child/"))
-    plan = taught_longer(prepared.plan, gate=f"nodes.{child}.top1")
-    judged = [f"{kind}/{child}" for kind in ("train", "export", "evaluate")]  # found, and judged again
-    anew = ["train/parent", "export/parent", "evaluate/parent", "evaluate/family", "bundle"]
+    plan = taught_longer(prepared.plan, child)
     store = Store(shutil.copytree(offline.folder / "store", tmp_path / "store"))
     calm = Store(shutil.copytree(offline.folder / "store", tmp_path / "calm", ignore=lambda *_: ["sagemaker"]))
     bucket = tmp_path / "store" / "sagemaker" / "s3" / settings.bucket / settings.prefix
-    run = bucket / "runs" / run_name(plan)
-    repeat(bucket / "runs" / run_name(prepared.plan), run, without=anew)
     told: list[str] = []
     kept: list[str] = []
     half: list[str] = []
@@ -109,88 +105,81 @@ def test_a_run_with_faults_makes_the_release_of_one_without(offline: Offline, tm
         if event.kind == "note":
             told.append(event.values["text"])
             kept.extend(path.name for path in (bucket / "checkpoints").rglob("last.ckpt"))
+            half.extend(_unfinished(bucket / "store") if "lost" in told[-1] else ())
 
-    outcomes = run_pipelines(
-        plan, settings, store, prepared.places, listen, only=[*anew, *judged],
-        faults={
-            "plants-debug-parent": Faults(interrupted={"train": "*"}),
-            "plants-debug-release": Faults(lost={"bundle": "*/taxonomy.parquet"}),
-        },
-        sleep=lambda _: half.extend(_unfinished(bucket / "store")),
-    )  # fmt: skip
+    faults = {
+        "plants-debug-parent": Faults(interrupted={"train": "*"}),
+        "plants-debug-release": Faults(lost={"bundle": "*/taxonomy.parquet"}),
+    }
+    outcomes = conduct(plan, settings, store, prepared.places, listen, faults=faults)
     needed = {stage.name for stage in plan.stages} - {"report"}
     local = launchers.local.launch(plan, _local(), calm, prepared.places, lambda event: None, only=needed)
 
     spot, lost, missed = (next(text for text in told if part in text) for part in ("spot", "lost", child[6:]))
     assert spot == "train: its spot capacity was taken away; it is started again with its checkpoints"
     assert "last.ckpt" in kept
-    assert lost == "bundle: its machine was lost; it is tried again in 60 s"
+    assert lost == "bundle: its machine was lost; it is tried again in 3 s"
     assert half == [outcomes["bundle"].artifact.key]
     assert "misses a gate" in missed
-    reasons = json.loads((run / f"plants-debug-{child.replace('/', '-')}" / "gates" / "gates.json").read_bytes())[
-        "missed"
-    ]
-    assert len(reasons) == 1
-    assert f"nodes.{child}.top1" in reasons[0]
+    gates = bucket / "runs" / run_name(plan) / f"plants-debug-{child.replace('/', '-')}" / "gates" / "gates.json"
+    (reason,) = json.loads(gates.read_bytes())["missed"]
+    assert f"nodes.{child}.top1" in reason
+    assert outcomes["ingest"].cached
     there, here = (where.path(made["bundle"].artifact.key) for where, made in ((store, outcomes), (calm, local)))
     assert release_digest(there) == release_digest(here)
-    for name in anew:
-        store.verify(outcomes[name].artifact.key)
+    for outcome in outcomes.values():
+        store.verify(outcome.artifact.key)
 
 
-def test_the_services_own_tuning_finds_what_a_node_is_taught_with_and_does_not_search_again(offline: Offline) -> None:
+def test_the_services_own_tuning_finds_what_a_node_is_taught_with_and_does_not_search_again(
+    offline: Offline, tmp_path: Path
+) -> None:
     """What the search reads is there from the run before. Three trials, each a container."""
     prepared, settings = offline.prepared("tuning=sagemaker", tuning={"num_trials": 3})
-    s3 = offline.folder / "store" / "sagemaker" / "s3"
-    shelf = Shelf(FolderBucket(s3 / settings.bucket), name=settings.bucket, prefix=settings.prefix)
-    run = run_name(prepared.plan)
-    for name, state in prepared.states.items():
-        if state.key is not None and state.status == "cached":
-            shelf.tell(run, Done(stage=name, key=state.key, cached=True))
+    scope = ["ingest", "trunk", "tune/parent", "train/parent"] + [
+        stage.name for stage in prepared.plan.stages if stage.kind in ("draw", "select", "records", "embed")
+    ]
 
-    def search(*stages: str) -> Mapping[str, Outcome]:
-        store = Store(offline.folder / "store")
-        return run_pipelines(prepared.plan, settings, store, prepared.places, lambda event: None, only=stages)
+    def search(store: Store) -> Mapping[str, Outcome]:
+        return conduct(prepared.plan, settings, store, prepared.places, lambda event: None, only=scope)
 
-    made = search("tune/parent", "train/parent")
-    again = search("tune/parent")
+    store = Store(shutil.copytree(offline.folder / "store", tmp_path / "store"))
+    made = search(store)
+    shutil.rmtree(store.path(made["tune/parent"].artifact.key))
+    again = search(store)
 
-    found = Store(offline.folder / "store").path(made["tune/parent"].artifact.key)
-    trials = json.loads((found / "notes" / "trials.json").read_text())
+    trials = json.loads((store.path(made["tune/parent"].artifact.key) / "notes" / "trials.json").read_text())
     best = min(trials, key=lambda trial: trial["value"])
     assert len(trials) == 3
-    assert json.loads((found / "best.json").read_text())["settings"] == best["params"]
+    found = json.loads((store.path(made["tune/parent"].artifact.key) / "best.json").read_text())
+    assert found["settings"] == best["params"]
     assert made["train/parent"].artifact.ingredients["inputs"]["tune"] == made["tune/parent"].artifact.digest
     assert not made["tune/parent"].cached
-    assert again["tune/parent"].cached
-    logs = offline.folder / "store" / "sagemaker" / "jobs" / "plants-debug-tune-parent" / "logs"
-    assert "there already" in (logs / "tune-find.log").read_text()
+    assert again["tune/parent"].artifact == made["tune/parent"].artifact  # from the bucket, with no search
 
 
-def taught_longer(plan: Plan, *, gate: str) -> Plan:
-    """The parent for some more epochs; and nothing can pass ``gate``."""
+def conduct(
+    plan: Plan, settings: SageMaker, store: Store, here: Mapping[str, Path], listen: Callable[[Event], None], *,
+    faults: Mapping[str, Faults] | None = None, only: Collection[str] | None = None,
+) -> Mapping[str, Outcome]:  # fmt: skip
+    folder = store.root / "sagemaker"
+    service = OfflineService(folder, s3=folder / "s3", faults=faults)
+    bucket = FolderBucket(folder / "s3" / settings.bucket)
+    return Conductor(plan, settings, store, bucket, service, listen).go(here, only)
+
+
+def taught_longer(plan: Plan, child: str) -> Plan:
+    """The parent and a child for some more epochs; and nothing can be as good as a gate of that child wants."""
 
     def changed(stage: Stage) -> Stage:
         settings: dict[str, Any] = dict(stage.settings)
-        if stage.name == "train/parent":
+        if stage.name in ("train/parent", f"train/{child}"):
             settings["training"] = {**settings["training"], "num_epochs": 20}
         if stage.name == "evaluate/family":
-            settings["gates"] = {gate: {"min": 2.0, "max": None}}
+            settings["gates"] = {f"nodes.{child}.top1": {"min": 2.0, "max": None}}
         return stage.model_copy(update={"settings": settings})
 
     return plan.model_copy(update={"stages": tuple(map(changed, plan.stages))})
-
-
-def run_name(plan: Plan) -> str:
-    return digest_of(plan.model_dump(mode="json"))[:16]
-
-
-def repeat(earlier: Path, run: Path, *, without: list[str]) -> None:
-    """What an earlier run has done is done in this one too."""
-    for pointer in (earlier / "stages").iterdir():
-        if Done.model_validate_json(pointer.read_bytes()).stage not in without:
-            (run / "stages").mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(pointer, run / "stages" / pointer.name)
 
 
 def _unfinished(store: Path) -> list[str]:

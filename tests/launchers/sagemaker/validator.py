@@ -123,7 +123,7 @@ class _Definition:
             if count > 1:
                 yield f"{name}: {count} channels are called {channel}"
         for channel, uri in sources:
-            writer = re.search(r"/([^/]+?)\.manifest$", uri)
+            writer = re.search(r"/runs/.*/([^/]+?)\.manifest$", uri)
             if writer and writer[1] in self.by_name and writer[1] not in step.get("DependsOn", ()):
                 yield f"{name}: reads what {writer[1]} writes and does not wait for it ({channel})"
             if writer and writer[1] == f"{name}.before":  # whichever of several ends last
