@@ -80,11 +80,11 @@ if [ -n "${BUILD_TRAIN:-}" ]; then
     export EARTHSNAP_TRAIN_IMAGE=earthsnap:train
 else
     packages=$("$PYTHON" -c 'import torch, pathlib; print(pathlib.Path(torch.__file__).parents[1])')
-    printf 'FROM earthsnap:serve\nENV PYTHONPATH=/opt/earthsnap:/opt/packages\n' | docker build -q -t earthsnap:mounted - >/dev/null
+    printf 'FROM earthsnap:serve\nENV PYTHONPATH=/opt/earthsnap:/opt/packages\n' | docker build -q -t earthsnap:mounted - >/dev/null 2>&1
     export EARTHSNAP_TRAIN_IMAGE=earthsnap:mounted EARTHSNAP_ENGINE_OPTIONS="--volume=$packages:/opt/packages:ro"
     say "the target train is not built: torch comes from packages of this machine, mounted"
 fi
 
 say "trying it"
 EARTHSNAP_SERVE_IMAGE=earthsnap:serve OMP_NUM_THREADS=1 \
-    "$PYTHON" -m pytest -p no:cacheprovider -v --durations=0 --durations-min=1 tests/launchers/sagemaker/in_containers.py
+    "$PYTHON" -m pytest -p no:cacheprovider --no-header -v --durations=0 --durations-min=1 tests/launchers/sagemaker/in_containers.py
