@@ -1,6 +1,7 @@
 """A definition runs here as it would there: channels, parameters, order, property files, conditions, limits, reasons."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -249,9 +250,11 @@ def test_a_machine_that_fails_ends_the_others_and_the_job_in_its_own_words(
 ) -> None:
     (tmp_path / "s3" / "b").mkdir(parents=True)
 
+    began = time.monotonic()
     with pytest.raises(StageError, match="no network") as caught:
         execute(spread(processing("look", SECOND_FAILS), machines=2))
 
+    assert time.monotonic() - began < 45  # the first would have slept for a minute, and its limit is no less
     assert "look.algo-2.log" in caught.value.remedy
     assert (tmp_path / "s3" / "b" / "ended").read_text() == "in time"
 
