@@ -44,8 +44,8 @@ NAMELESS = (
 # Parts of a declaration that are open to new keys: there no override needs Hydra's ``+``.
 OPEN = (
     "nodes", "tuning.space", "tuning.nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups",
-    "dataset.source.columns.ranks", "launcher.kinds", "launcher.nodes", "launcher.tags",
-    "launcher.max_instances", "aws.tags",
+    "dataset.source.columns.ranks", "launcher.kinds", "launcher.nodes", "launcher.tags", "launcher.max_instances",
+    "aws.tags", "infra.tags",
 )  # fmt: skip
 
 
