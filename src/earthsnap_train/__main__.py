@@ -42,7 +42,7 @@ NAMELESS = (
 # Parts of a declaration that are open to new keys: there no override needs Hydra's ``+``.
 OPEN = (
     "nodes", "tuning.space", "tuning.nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups",
-    "dataset.source.columns.ranks", "launcher.kinds", "launcher.nodes", "launcher.tags", "aws.tags",
+    "dataset.source.columns.ranks", "launcher.kinds", "launcher.nodes", "launcher.tags", "registry.tags", "aws.tags",
 )  # fmt: skip
 
 

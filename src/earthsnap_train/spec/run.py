@@ -14,6 +14,7 @@ from earthsnap_train.spec.grouping import GroupingSpec
 from earthsnap_train.spec.job import Job
 from earthsnap_train.spec.launcher import LauncherSpec
 from earthsnap_train.spec.model import SpecModel
+from earthsnap_train.spec.registry import RegistrySpec
 from earthsnap_train.spec.serving import Serving
 from earthsnap_train.spec.taxonomy import TaxonomySpec
 from earthsnap_train.spec.tracking import Tracking
@@ -55,5 +56,6 @@ class RunSpec(SpecModel):
     deployment: Deployment
     aws: Aws
     launcher: LauncherSpec
+    registry: RegistrySpec
     tracking: Tracking
     job: Job
