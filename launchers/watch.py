@@ -85,6 +85,7 @@ class _Watcher:
             driver.join()
 
     def _last_line(self) -> int:
+        self._registry.hear()
         rows = self._registry.ledger.rows("SELECT max(id) FROM audit")
         return int(str(rows[0][0] or 0)) if rows else 0
 

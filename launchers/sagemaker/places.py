@@ -8,6 +8,9 @@
     <prefix>/runs/<run>/stages/<stage>.json       which artifact a stage has in this run
     <prefix>/runs/<run>/<pipeline>/<job>.manifest     the objects that a job made, or (``.earlier.manifest``) is to read
     <prefix>/runs/<run>/<pipeline>/gates/gates.json   whether what a pipeline made is good enough
+    <prefix>/registry/registry.sqlite             the ledger: decisions, champions, rollouts and the log
+    <prefix>/registry/locks/<name>                who holds what only one may do at a time
+    <prefix>/registry/<family>/<digest>/...       a release, whole once its release.json is there
     <prefix>/checkpoints/<run>/<pipeline>/<job>/  what survives when spot capacity is taken away
 """
 
@@ -49,6 +52,11 @@ def plan_folder(plan_digest: str) -> str:
 
 def stage_pointer(run: str, stage: str) -> str:
     return f"runs/{run}/stages/{quote(stage, safe='')}.json"
+
+
+def release_folder(family: str, digest: str) -> str:
+    """By what it is, so that two that are registered at once never mix."""
+    return f"registry/{family}/{digest[:40]}"
 
 
 def artifact(key: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from earthsnap_train.errors import ConfigError, StageError
 from earthsnap_train.release.deployments import Deployments
-from earthsnap_train.release.ledger import watching
+from earthsnap_train.release.locks import watching
 from earthsnap_train.release.registry import Registry
 from launchers.rollout import DrivenElsewhere
 from launchers.watch import watch

@@ -120,7 +120,7 @@ def test_nothing_is_said_of_a_registry_that_is_not_there(tmp_path: Path) -> None
 
 def test_two_senders_at_once_tell_nothing_twice(registry: Registry) -> None:
     ear = Ear()
-    senders = [threading.Thread(target=send_pending, args=(registry.root, [ear])) for _ in range(4)]
+    senders = [threading.Thread(target=send_pending, args=(registry, [ear])) for _ in range(4)]
     for sender in senders:
         sender.start()
     for sender in senders:

@@ -51,7 +51,8 @@ def _take_over(ledger: Ledger, release: "Release", known: str | None, decision: 
     Nothing, where the ledger is not any more what it was compared with: it then was told of something newer.
     """
     state = decision.state
-    why = decision.why if decision.why != _why(ledger, release) else ""  # nobody who decides there has to say why
+    said_before = " ".join(_why(ledger, release).split())  # as an entry has it, which may cut it short
+    why = "" if said_before.startswith(decision.why) else decision.why
     with ledger.writing() as connection:
         found = connection.execute(
             "SELECT releases.state, catalogued.state FROM releases LEFT JOIN catalogued USING (family, number) "

@@ -290,6 +290,11 @@ class Registry:
         incoming.write_bytes(data)
         incoming.replace(path)
 
+    def erase(self, release: Release) -> None:
+        """What is gone from a release's folder, or changed in it, is so wherever else the release is kept."""
+        if self.catalogue is not None:
+            self.catalogue.erase(release)
+
 
 def open_registry(settings: LocalRegistry, root: Path) -> Registry:
     """That of ``registry=local``."""

@@ -14,9 +14,10 @@ def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, Forget)
     store = Store(Path(spec.paths.store))
-    traces = find_traces(job.image, store, open_registry(spec), Path(spec.paths.outputs))
+    registry = open_registry(spec)
+    traces = find_traces(job.image, store, registry, Path(spec.paths.outputs))
     if not job.dry_run:
-        forget(traces, store)
+        forget(traces, store, registry)
     console = console_for_people()
     removed = "would be removed" if job.dry_run else "removed"
     num_folders = len(traces.tracked)
