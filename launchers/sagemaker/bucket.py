@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -205,7 +206,8 @@ class S3Bucket:
 
 
 def _age_s(answer: Mapping[str, Any]) -> float:
-    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")  # S3 always says it, what stands in for it may not
+    now = parsedate_to_datetime(said) if said else datetime.now(UTC)
     age_s: float = (now - answer["LastModified"]).total_seconds()
     return age_s
 

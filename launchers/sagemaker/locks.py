@@ -26,9 +26,13 @@ _PAUSE_S = (0.05, 0.25)
 
 
 class BucketLocks:
-    def __init__(self, bucket: Bucket, prefix: str) -> None:
+    def __init__(
+        self, bucket: Bucket, prefix: str, *, say_again_s: float = SAY_AGAIN_S, expires_s: float = EXPIRES_S
+    ) -> None:
         self._bucket = bucket
         self._prefix = prefix
+        self._say_again_s = say_again_s
+        self._expires_s = expires_s
 
     @contextmanager
     def hold(self, name: str, *, timeout_s: float) -> Iterator[None]:
@@ -51,16 +55,19 @@ class BucketLocks:
 
     def is_held(self, name: str) -> bool:
         found = self._bucket.fetch(f"{self._prefix}/{name}")
-        return found is not None and not _is_free(found)
+        return found is not None and not self._is_free(found)
 
     def _take(self, key: str, held: bytes) -> bool:
         found = self._bucket.fetch(key)
         if found is not None and found.content == held:
             return True  # an answer was lost on its way, and the request then made again
-        return (found is None or _is_free(found)) and self._bucket.put(key, held, over=found) is not None
+        return (found is None or self._is_free(found)) and self._bucket.put(key, held, over=found) is not None
+
+    def _is_free(self, found: Found) -> bool:
+        return found.age_s > self._expires_s or json.loads(found.content)["holder"] is None
 
     def _go_on_holding(self, key: str, held: bytes, ended: threading.Event) -> None:
-        while not ended.wait(SAY_AGAIN_S):
+        while not ended.wait(self._say_again_s):
             try:
                 if not self._write(key, held, held):
                     return
@@ -76,7 +83,3 @@ class BucketLocks:
 def _said(holder: str | None) -> bytes:
     """No two are equal, so that nobody takes another's lock for their own."""
     return json.dumps({"holder": holder, "id": uuid.uuid4().hex}).encode()
-
-
-def _is_free(found: Found) -> bool:
-    return found.age_s > EXPIRES_S or json.loads(found.content)["holder"] is None

@@ -1,4 +1,4 @@
-"""What the Model Registry is told of a release and of its nodes: the requests of CreateModelPackage, less group and description."""
+"""What the Model Registry is told of a release and its nodes: requests of CreateModelPackage, less group and description."""
 
 import json
 from collections.abc import Mapping
@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from earthsnap_train import __version__
 from earthsnap_train.models.family import Node
 from earthsnap_train.release.catalogue import State
+from earthsnap_train.serving.body import IMAGE_TYPES
 from launchers.sagemaker.packages import metadata, status
-
-PHOTOGRAPHS = ("image/jpeg", "image/png", "image/webp", "image/heic")
-ANSWERS = ("application/json",)
 
 
 def release_package(
@@ -51,8 +49,8 @@ def _served(image: str, uri: str, kind: str) -> dict[str, object]:
     data = {"S3DataSource": {"S3Uri": uri, "S3DataType": kind, "CompressionType": "None"}}
     return {
         "Containers": [{"Image": image, "ModelDataSource": data}],
-        "SupportedContentTypes": list(PHOTOGRAPHS),
-        "SupportedResponseMIMETypes": list(ANSWERS),
+        "SupportedContentTypes": list(IMAGE_TYPES),
+        "SupportedResponseMIMETypes": ["application/json"],
     }
 
 
