@@ -58,9 +58,11 @@ class BucketLedger(Ledger):
             return connection.execute(query, values).fetchall()
 
     def _ask(self) -> Found | None:
-        self._found = self._bucket.fetch(self._key, known=self._found)
-        self._asked = time.monotonic()
-        return self._found
+        before = self._found
+        found = self._bucket.fetch(self._key, known=before)
+        if self._found is before:  # else another thread wrote meanwhile, and knows better
+            self._found, self._asked = found, time.monotonic()
+        return found
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

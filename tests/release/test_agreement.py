@@ -1,6 +1,5 @@
 """What people decide in the catalogue and what they decide here comes to the same, whoever is killed half way."""
 
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,48 +7,9 @@ import pytest
 from earthsnap_train.release.agreement import agree
 from earthsnap_train.release.catalogue import Decision, State
 from earthsnap_train.release.deployments import Deployments
-from earthsnap_train.release.registry import Registry, Release
+from earthsnap_train.release.registry import Registry
 from tests.release.bundles import register
-
-
-class Killed(BaseException):
-    pass
-
-
-class Page:
-    """A catalogue that is a dict. ``is_cut``: it takes no decision any more."""
-
-    def __init__(self) -> None:
-        self.entries: dict[int, Decision] = {}
-        self.told: list[tuple[int, State, str]] = []
-        self.is_cut = False
-
-    def publish(
-        self, family: str, digest: str, folder: Path, *, reasons: Sequence[str], summary: Mapping[str, float],
-        lineage: Mapping[str, str], describe: Callable[[int], bytes],
-    ) -> int:  # fmt: skip
-        number = len(self.entries) + 1
-        state: State = "Rejected" if reasons else "PendingApproval"
-        self.entries[number] = Decision(state=state, who="a role", why="; ".join(reasons))
-        return number
-
-    def bring(self, release: Release) -> None: ...
-
-    def attach(self, release: Release, name: str, data: bytes) -> None: ...
-
-    def erase(self, release: Release) -> None: ...
-
-    def states(self, family: str) -> Mapping[int, State]:
-        return {number: entry.state for number, entry in self.entries.items()}
-
-    def decision(self, release: Release) -> Decision:
-        return self.entries[release.number]
-
-    def decide(self, release: Release, state: State, why: str) -> None:
-        if self.is_cut:
-            raise Killed
-        self.told.append((release.number, state, why))
-        self.entries[release.number] = Decision(state=state, who="a role", why=why)
+from tests.release.page import Killed, Page
 
 
 @pytest.fixture
@@ -140,6 +100,21 @@ def test_who_is_killed_before_saying_it_there_has_decided_and_the_next_to_look_s
 
     assert page.told == [(1, "Approved", "looks good")]
     assert decisions(registry) == [("anna", "approved", "plants-1", "looks good", "console")]
+
+
+def test_what_was_said_there_before_is_not_taken_for_a_decision_of_somebody_there(
+    registry: Registry, page: Page
+) -> None:
+    registry.approve("plants-1", why="looks good", origin="console", who="anna")
+    page.is_cut = True
+    with pytest.raises(Killed):
+        registry.reject("plants-1", why="on second thoughts", origin="console", who="ben")
+    page.is_cut = False
+
+    assert look(registry)["plants-1"] == "Rejected"
+
+    assert page.entries[1].state == "Rejected"
+    assert [(who, action) for who, action, *_ in decisions(registry)] == [("anna", "approved"), ("ben", "rejected")]
 
 
 def test_of_two_decisions_at_once_the_one_there_is_kept(registry: Registry, page: Page) -> None:

@@ -13,7 +13,7 @@ import pytest
 from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.release.ledger import FileLedger, record
 from earthsnap_train.release.locks import Held
-from launchers.sagemaker.bucket import FolderBucket, S3Bucket
+from launchers.sagemaker.bucket import FolderBucket, Found, S3Bucket
 from launchers.sagemaker.ledger import BucketLedger
 from launchers.sagemaker.locks import BucketLocks
 from tests.conftest import environment
@@ -117,6 +117,25 @@ def test_a_writer_whose_lock_ran_out_changes_nothing_of_what_came_between(
     assert [entry.why for entry in machine().history()] == ["before", "meanwhile"]
     say(sleeper, "after")
     assert [entry.why for entry in machine().history()] == ["before", "meanwhile", "after"]
+
+
+class LosesAnswers(FolderBucket):
+    """Writes, and then says what a request that was made again would be told: something else is there."""
+
+    def put(self, key: str, content: bytes, *, over: Found | None) -> Found | None:
+        super().put(key, content, over=over)
+        return None
+
+
+def test_a_write_whose_answer_was_lost_is_done_and_not_done_twice(bucket: FolderBucket) -> None:
+    unlucky = LosesAnswers(bucket.root)
+    ledger = BucketLedger(unlucky, KEY, BucketLocks(unlucky, "registry/locks"))
+
+    say(ledger, "first")
+    say(ledger, "second")
+
+    assert [entry.why for entry in ledger.history()] == ["first", "second"]
+    assert not BucketLocks(bucket, "registry/locks").is_held("ledger.lock")
 
 
 def test_a_database_of_a_newer_program_is_neither_read_nor_written(
