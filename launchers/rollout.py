@@ -7,17 +7,15 @@ the champion answers, for a canary gets traffic only while somebody watches it.
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NoReturn
-
-from filelock import FileLock, Timeout
 
 from earthsnap_train.errors import ConfigError, EnvironmentProblem, StageError
 from earthsnap_train.release.deployments import Deployments, Rollout, Wanted
 from earthsnap_train.release.endpoint import Endpoint, Observed
 from earthsnap_train.release.golden import read_golden
+from earthsnap_train.release.locks import Held, Locks
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.rollout import PATIENCE, Action, Situation, Verdict, judge, next_action
 from earthsnap_train.release.stage_tests import Check, run_tests
@@ -67,7 +65,7 @@ def roll_out(
     when the release fails and is sent back, EnvironmentProblem where an endpoint cannot be brought up.
     """
     family = registry.get(name).family
-    with _only_driver(registry.root, family):
+    with _only_driver(registry.locks, family):
         driver = _Driver(name, registry, deployment, endpoints, follower, precision, origin, stop or threading.Event())
         try:
             return driver.drive()
@@ -77,20 +75,18 @@ def roll_out(
 
 
 @contextmanager
-def _only_driver(root: Path, family: str) -> Iterator[None]:
-    lock = FileLock(root / family / "rollout.lock", timeout=LOCK_TIMEOUT_S)
+def _only_driver(locks: Locks, family: str) -> Iterator[None]:
+    held = ExitStack()
     try:
-        lock.acquire()
-    except Timeout:
+        held.enter_context(locks.hold(f"{family}/rollout.lock", timeout_s=LOCK_TIMEOUT_S))
+    except Held:
         raise DrivenElsewhere(
             f"another process is rolling out a release of {family}",
             where="release",
             remedy="earthsnap status shows how far it is",
         ) from None
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 class _Driver:
@@ -102,7 +98,7 @@ class _Driver:
         self.stage, self.prod = endpoints["stage"], endpoints["prod"]
         self.follower, self.origin, self.stop = follower, origin, stop
         self.precision = precision
-        self.deployments = Deployments(registry.root)
+        self.deployments = Deployments(registry.ledger)
         self.release = registry.get(name)
         self.family = self.release.family
         self.went_live = False

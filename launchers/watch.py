@@ -7,12 +7,11 @@ Each family is driven in a thread of its own, so that none waits for another.
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-
-from filelock import FileLock, Timeout
+from contextlib import ExitStack
 
 from earthsnap_train.errors import ConfigError, EarthsnapError
 from earthsnap_train.release.deployments import Deployments
-from earthsnap_train.release.ledger import watch_lock
+from earthsnap_train.release.locks import WATCH, Held
 from earthsnap_train.release.messages import Messenger, send_pending
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.rollout import due
@@ -40,11 +39,10 @@ def watch(
 
     Raises ConfigError while another process watches this registry.
     """
-    registry.root.mkdir(parents=True, exist_ok=True)
+    held = ExitStack()
     try:
-        lock = FileLock(watch_lock(registry.root), timeout=LOCK_TIMEOUT_S)
-        lock.acquire()
-    except Timeout:
+        held.enter_context(registry.locks.hold(WATCH, timeout_s=LOCK_TIMEOUT_S))
+    except Held:
         raise ConfigError("this registry is watched already", where=f"paths.registry={registry.root}") from None
     stop = stop or threading.Event()
     watcher = _Watcher(registry, drive, say, stop)
@@ -54,15 +52,15 @@ def watch(
     finally:
         stop.set()
         watcher.end()
-        for problem in send_pending(registry.root, receivers):
+        for problem in send_pending(registry, receivers):
             say(f"not told: {problem}")
-        lock.release()
+        held.close()
 
 
 class _Watcher:
     def __init__(self, registry: Registry, drive: Drive, say: Say, stop: threading.Event) -> None:
         self._registry, self._drive, self._say = registry, drive, say
-        self._deployments = Deployments(registry.root)
+        self._deployments = Deployments(registry.ledger)
         self._stop = stop
         self._ended = threading.Event()  # a driver has, so something else may be due
         self._drivers: dict[str, threading.Thread] = {}
@@ -87,6 +85,7 @@ class _Watcher:
             driver.join()
 
     def _last_line(self) -> int:
+        self._registry.hear()
         rows = self._registry.ledger.rows("SELECT max(id) FROM audit")
         return int(str(rows[0][0] or 0)) if rows else 0
 
@@ -129,7 +128,7 @@ def _send(registry: Registry, receivers: Sequence[Messenger], say: Say, stop: th
     """Sends messages until it is told to stop. What is not taken is tried again, after longer and longer pauses."""
     pause_s, said = LOOK_EVERY_S, [""]
     while not stop.wait(pause_s):
-        problems = send_pending(registry.root, receivers)
+        problems = send_pending(registry, receivers)
         if problems and problems != said:
             for problem in problems:
                 say(f"not told: {problem}")

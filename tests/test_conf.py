@@ -37,6 +37,11 @@ GIVEN = {
         "launcher.image=123456789012.dkr.ecr.eu-west-1.amazonaws.com/earthsnap:1",
         "launcher.role=arn:aws:iam::123456789012:role/earthsnap",
     ],
+    ("registry", "sagemaker"): [
+        "aws.region=eu-west-1",
+        "aws.bucket=photographs",
+        "registry.serve_image=123456789012.dkr.ecr.eu-west-1.amazonaws.com/earthsnap:1",
+    ],
     ("job", "forget"): ["image=x"],
     ("job", "export-records"): ["node=parent", "out=there"],
     ("job", "approve"): ["release=plants-1"],

@@ -19,6 +19,7 @@ import aiohttp
 import psutil
 from load import Outcome, send  # type: ignore[import-not-found]
 
+from earthsnap_train.release.registry import Registry
 from earthsnap_train.serving.server import start_of
 from tests.conftest import declare, environment
 from tests.serving.hostile import Hostile, files
@@ -81,7 +82,9 @@ def main() -> None:
     bodies = [path.read_bytes() for path in sorted((release / "golden").iterdir()) if path.suffix != ".json"]
     hostile = [one for one in files() if len(one.body) <= LARGE or "--large" in sys.argv]
     with tempfile.TemporaryDirectory() as folder:
-        start = start_of(str(release), registry=Path(folder), journal=Path(folder), serving=serving, port=8179)
+        start = start_of(
+            str(release), find=Registry(Path(folder)).get, journal=Path(folder), serving=serving, port=8179
+        )
         server = subprocess.Popen(
             start.command,
             env=environment(),

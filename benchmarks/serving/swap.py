@@ -24,6 +24,7 @@ from load import Outcome, send
 from earthsnap_train.release.bundle_files import release_digest
 from earthsnap_train.release.deployments import Deployments, Wanted
 from earthsnap_train.release.endpoint import Observed
+from earthsnap_train.release.ledger import FileLedger
 from earthsnap_train.release.registry import Registry
 
 QUIET_S = 8.0
@@ -44,7 +45,7 @@ def main() -> None:
         family, names = two_releases(registry, Path(folder) / "other")
         golden = sorted(p for p in (registry / family / "1" / "golden").iterdir() if p.suffix != ".json")
         cores = sorted(os.sched_getaffinity(0))
-        Deployments(registry).want(family, "prod", Wanted(stable=names[0]))
+        Deployments(FileLedger(registry)).want(family, "prod", Wanted(stable=names[0]))
         endpoint = subprocess.Popen(
             [sys.executable, "-m", "earthsnap_train", "serve", "endpoint=prod", f"family={family}",
              f"paths.registry={registry}", f"paths.journal={folder}/journal", f"deployment.prod.port={asked.port}"],
@@ -92,7 +93,7 @@ def wait_for(url: str, release: str) -> None:
 
 class Swap:
     def __init__(self, registry: Path, family: str, url: str, rate: float, bodies: list[bytes]) -> None:
-        self.deployments = Deployments(registry)
+        self.deployments = Deployments(FileLedger(registry))
         self.family, self.url, self.rate, self.bodies = family, url, rate, bodies
 
     async def measure(self, names: list[str], num_rounds: int) -> None:

@@ -1,18 +1,23 @@
-"""Clients of AWS's services, all with a region, patience and limits of time; and their errors in our words."""
+"""The door to AWS: clients of its services, all with a region, patience and limits of time; and its errors in our words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from earthsnap_train.errors import EarthsnapError, EnvironmentProblem
+from earthsnap_train.errors import EnvironmentProblem
 
 CONNECT_S = 10
 READ_S = 60
 MOST_ATTEMPTS = 8  # of one request that is throttled or finds the service failing
 INSTALL = 'pip install "earthsnap_train[sagemaker]"'
+SIGN_IN = "sign in to AWS: aws sso login, or AWS_PROFILE, or a role"
 REFUSED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403", "Forbidden")
 UNKNOWN_KEYS = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
                 "InvalidAccessKeyId", "SignatureDoesNotMatch")  # fmt: skip
+REMEDIES: Mapping[str, str] = {
+    "NoSuchBucket": "aws.bucket names a bucket that is there, in aws.region",
+    "ThrottlingException": "too many requests at once; the same command again, a little later",
+}
 
 
 def client(name: str, *, region: str | None) -> Any:
@@ -23,7 +28,8 @@ def client(name: str, *, region: str | None) -> Any:
 
     retries = {"mode": "adaptive", "max_attempts": MOST_ATTEMPTS}
     config = Config(region_name=region, connect_timeout=CONNECT_S, read_timeout=READ_S, retries=retries)
-    return boto3.client(name, config=config)
+    with in_our_words(name):
+        return boto3.client(name, config=config)
 
 
 def require_boto3() -> None:
@@ -36,40 +42,38 @@ def require_boto3() -> None:
 
 
 def code_of(error: Exception) -> str:
-    """Of what a service refused; empty where it is no such error."""
+    """``NoSuchKey``, ``412``, ...; empty where the service gave none, or it is no such error."""
     response: dict[str, Any] = getattr(error, "response", {})
     return str(response.get("Error", {}).get("Code", ""))
 
 
 @contextmanager
-def in_our_words() -> Iterator[None]:
-    """Raises EnvironmentProblem for what botocore raises."""
+def in_our_words(where: str = "") -> Iterator[None]:
+    """botocore's errors, of the service and of the way there, as EnvironmentProblem. ``where``: empty for the operation."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
-        raise _told(error) from error
+    except ClientError as error:
+        code, operation = code_of(error), error.operation_name
+        said = error.response.get("Error", {}).get("Message", "")
+        raise EnvironmentProblem(
+            f"{operation} was refused: {said or code} ({code})",
+            where=where or operation,
+            remedy=_remedy(code, operation),
+        ) from error
+    except BotoCoreError as error:
+        no_key = type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError")
+        raise EnvironmentProblem(
+            str(error).rstrip("."),
+            where=where or "AWS",
+            remedy=SIGN_IN if no_key else "look at the network and at aws.region, then run it again",
+        ) from error
 
 
-def _told(error: Exception) -> EarthsnapError:
-    code = code_of(error)
-    operation = str(getattr(error, "operation_name", "") or "AWS")
-    said = str(getattr(error, "response", {}).get("Error", {}).get("Message", "") or error)
+def _remedy(code: str, operation: str) -> str:
     if code in REFUSED:
-        return EnvironmentProblem(
-            f"this is not allowed: {said}",
-            where=operation,
-            remedy=f"the role or user that runs this needs the permission for {operation}",
-        )
-    if code in UNKNOWN_KEYS or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
-        return EnvironmentProblem(
-            f"AWS does not know who asks: {said}",
-            where=operation,
-            remedy="sign in again (aws sso login, or AWS_PROFILE)",
-        )
-    if not code:
-        return EnvironmentProblem(said, where="AWS", remedy="look at the network and at aws.region, then run it again")
-    return EnvironmentProblem(
-        f"{code}: {said}", where=operation, remedy="the same command goes on from here once that is mended"
-    )
+        return f"the role or user that runs this needs the permission for {operation}"
+    if code in UNKNOWN_KEYS:
+        return SIGN_IN
+    return REMEDIES.get(code, "the same command goes on from here once that is mended")

@@ -17,6 +17,9 @@
     <prefix>/runs/<run>/<pipeline>/trials/<training job>.json   what came of a trial of the service's own tuning
     <prefix>/runs/<run>/<pipeline>/execution.json   which execution of a pipeline is this run's
     <prefix>/heads/<family>/ingest.json           the family's last manifest, from which its next one grows
+    <prefix>/registry/registry.sqlite             the ledger: decisions, champions, rollouts and the log
+    <prefix>/registry/locks/<name>                who holds what only one may do at a time
+    <prefix>/registry/<family>/<digest>/...       a release, whole once its release.json is there
     <prefix>/checkpoints/<run>/<pipeline>/<job>/  what survives when spot capacity is taken away
 """
 
@@ -98,6 +101,11 @@ def execution(run: str, pipeline: str) -> str:
 
 def head(family: str) -> str:
     return f"heads/{family}/ingest.json"
+
+
+def release_folder(family: str, digest: str) -> str:
+    """By what it is, so that two that are registered at once never mix."""
+    return f"registry/{family}/{digest[:40]}"
 
 
 def artifact(key: str) -> str:

@@ -45,7 +45,7 @@ NAMELESS = (
 OPEN = (
     "nodes", "tuning.space", "tuning.nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups",
     "dataset.source.columns.ranks", "launcher.kinds", "launcher.nodes", "launcher.tags", "launcher.max_instances",
-    "aws.tags", "infra.tags",
+    "registry.tags", "aws.tags", "infra.tags",
 )  # fmt: skip
 
 

@@ -160,7 +160,7 @@ def open_console(tmp_path: Path, deployment: Deployment) -> Iterator[Callable[..
 
     def open_one(*, is_local: bool = True, deployment: Deployment = deployment) -> Console:
         clock = Clock()
-        desk = make_desk(tmp_path / "registry", deployment, is_local=is_local, clock=clock)
+        desk = make_desk(Registry(tmp_path / "registry"), deployment, is_local=is_local, clock=clock)
         listening = listen("127.0.0.1", 0)
         server = make_server(desk)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -233,7 +233,7 @@ def test_from_approval_to_live_and_back_by_a_button(
                 tab.wait_for_selector(f"text=You approved {name}.")
                 tab.click("text=Watch production")
                 tab.wait_for_selector(f"h1:has-text('{name} answers all of production.')", timeout=LONGEST_MS)
-                assert Deployments(two_releases.root).champion(family) == champion
+                assert Deployments(two_releases.ledger).champion(family) == champion
             tab.wait_for_selector(f"table.served >> text={two}", timeout=LONGEST_MS)
 
             tab.click(f"text=Roll back {two}")
@@ -242,7 +242,7 @@ def test_from_approval_to_live_and_back_by_a_button(
             tab.click(f"button:has-text('Roll back to {one}')")
             assert f"{one} answers again" in tab.text_content("[role=status]")
             tab.wait_for_selector(f"table.served >> text={one}", timeout=LONGEST_MS)
-            assert Deployments(two_releases.root).champion(family) == 1
+            assert Deployments(two_releases.ledger).champion(family) == 1
             tab.goto("about:blank")  # or it would miss the console that ends now
     finally:
         for endpoint in ("stage", "prod"):

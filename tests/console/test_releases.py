@@ -11,7 +11,7 @@ from filelock import FileLock
 from earthsnap_train.evaluation.compare import compare
 from earthsnap_train.evaluation.figures import Name
 from earthsnap_train.evaluation.gates import GateResult
-from earthsnap_train.release.ledger import watch_lock
+from earthsnap_train.release.locks import WATCH
 from earthsnap_train.release.registry import Release
 from tests.console.conftest import Console
 from tests.evaluation.conftest import photo
@@ -205,7 +205,7 @@ def test_who_decides_learns_whether_anybody_carries_it_out(console: Console) -> 
     browser = console.sign_in()
     assert "earthsnap watch" in browser.get(f"/releases/{ONE}").words
 
-    with FileLock(watch_lock(console.registry.root)):
+    with FileLock(console.registry.root / WATCH):
         assert "earthsnap watch" not in browser.get(f"/releases/{ONE}").words
 
 

@@ -90,7 +90,7 @@ class RolloutKit:
         self.spec_file = folder / "spec.json"
         self.spec_file.write_text(self.spec.model_dump_json(by_alias=True))
         self.registry = Registry(folder / "registry")
-        self.deployments = Deployments(folder / "registry")
+        self.deployments = Deployments(self.registry.ledger)
         self.endpoints = endpoints(self.spec, self.spec_file)
         self.folder = folder
 
@@ -182,7 +182,7 @@ def main(what: str, spec_file: Path, name: str) -> None:
         orders = orders_of(spec_file, cast(EndpointName, name))
         return [sys.executable, str(stand_in), release, str(socket), str(orders), spec.paths.registry]
 
-    serve_endpoint(spec, FAMILY, cast(EndpointName, name), command=command)
+    serve_endpoint(spec, Registry(Path(spec.paths.registry)), FAMILY, cast(EndpointName, name), command=command)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 
 from earthsnap_train.errors import ConfigError, StageError
 from earthsnap_train.release.deployments import Deployments
-from earthsnap_train.release.ledger import watching
+from earthsnap_train.release.locks import watching
 from earthsnap_train.release.registry import Registry
 from launchers.rollout import DrivenElsewhere
 from launchers.watch import watch
@@ -27,7 +27,7 @@ class Drivers:
 
     def __init__(self, registry: Registry, *, confirm: bool = False) -> None:
         self.registry = registry
-        self.deployments = Deployments(registry.root)
+        self.deployments = Deployments(registry.ledger)
         self.confirm = confirm
         self.driven: list[str] = []
         self.hold = threading.Event()
@@ -56,7 +56,7 @@ class Drivers:
 
 
 def live(registry: Registry, number: int) -> None:
-    deployments = Deployments(registry.root)
+    deployments = Deployments(registry.ledger)
     deployments.go_live(deployments.begin(FAMILY, number, origin="test"), standby=True, origin="test")
 
 
@@ -65,7 +65,7 @@ def test_an_approval_starts_one_rollout_however_often_one_looks(registry: Regist
     drivers = Drivers(registry)
     assert drivers.look() == [FIRST]
     assert drivers.look() == []
-    assert Deployments(registry.root).champion(FAMILY) == 1
+    assert Deployments(registry.ledger).champion(FAMILY) == 1
 
 
 def test_what_waits_or_was_rejected_or_is_live_starts_nothing(registry: Registry) -> None:
@@ -92,7 +92,7 @@ def test_of_several_approvals_the_newest_that_stands_counts_and_the_others_never
 
 
 def test_a_release_that_failed_or_was_rolled_back_is_not_begun_again(registry: Registry) -> None:
-    deployments = Deployments(registry.root)
+    deployments = Deployments(registry.ledger)
     make_release(registry, seed=1)
     live(registry, 1)
     make_release(registry, seed=2)
@@ -130,7 +130,7 @@ def test_the_whole_log_again_starts_nothing(registry: Registry) -> None:
     with registry.ledger.writing() as connection:
         connection.execute("DELETE FROM cursors")
     assert Drivers(registry).look() == []
-    assert Deployments(registry.root).champion(FAMILY) == 1
+    assert Deployments(registry.ledger).champion(FAMILY) == 1
 
 
 # ---- while it runs
@@ -205,10 +205,10 @@ def test_a_registry_is_watched_by_one_process(registry: Registry) -> None:
     drivers.hold.clear()
     with running(registry, drivers):
         until(lambda: drivers.driven == [FIRST])
-        assert watching(registry.root)
+        assert watching(registry.locks)
         with pytest.raises(ConfigError, match="is watched already"):
             watch(registry, drivers, [], print, once=True)
-    assert not watching(registry.root)
+    assert not watching(registry.locks)
 
 
 @pytest.mark.slow

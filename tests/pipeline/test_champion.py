@@ -30,7 +30,7 @@ def register(family: Any, registry: Registry) -> Release:
 
 def make_live(registry: Registry, name: str) -> None:
     registry.approve(name, why="", origin="test", anyway=True)
-    release, deployments = registry.get(name), Deployments(registry.root)
+    release, deployments = registry.get(name), Deployments(registry.ledger)
     rollout = deployments.begin(release.family, release.number, origin="test")
     deployments.go_live(rollout, standby=False, origin="test")
 

@@ -15,6 +15,7 @@ from earthsnap_train.pipeline.store import Store
 from earthsnap_train.release.load import verify
 from earthsnap_train.release.registry import Registry
 from tests.conftest import FinishedRun, Said
+from tests.release.page import Page
 
 
 @pytest.fixture
@@ -68,8 +69,10 @@ def test_what_was_made_of_it_is_gone_and_splits_stay(place: Path) -> None:
         (store.root / copies).mkdir(exist_ok=True)
         (store.root / copies / "photograph.jpg").write_text("a copy of it")
     traces = _traces(place, image_id)
-    forget(traces, store)
+    page = Page()
+    forget(traces, store, Registry(place / "registry", catalogue=page))
 
+    assert page.erased == ["plants-debug-1"], "a catalogue has it still"
     assert not list(store.root.glob("*/photograph.jpg"))
     assert {"ingest", "select", "records", "embed", "train", "bundle", "report"} <= {a.kind for a in traces.artifacts}
     for artifact in store.all():
@@ -97,7 +100,7 @@ def test_what_trackers_wrote_of_it_is_gone(place: Path) -> None:
     (run,) = (place / "outputs").glob("*/*/summary.json")
     before = {path.name for path in run.parent.iterdir()}
 
-    forget(_traces(place, image_id), Store(place / "store"))
+    forget(_traces(place, image_id), Store(place / "store"), Registry(place / "registry"))
 
     after = {path.name for path in run.parent.iterdir()}
     assert before - after >= {"wandb", "tensorboard"}
@@ -135,7 +138,7 @@ def test_what_never_saw_it_stays(place: Path) -> None:
     store = Store(place / "store")
     before = {artifact.stage: artifact.key for artifact in store.all()}
     traces = _traces(place, _image(place, "train"))
-    forget(traces, store)
+    forget(traces, store, Registry(place / "registry"))
     kept = {artifact.stage for artifact in store.all()}
     (records,) = (artifact.stage for artifact in traces.artifacts if artifact.kind == "records")
     others = {stage for stage in before if stage.startswith("records/")} - {records}

@@ -29,7 +29,7 @@ class Place:
 
     def __init__(self, root: Path, num_releases: int = 3) -> None:
         self.registry = Registry(root / "registry")
-        self.deployments = Deployments(root / "registry")
+        self.deployments = Deployments(self.registry.ledger)
         for seed in range(num_releases):
             self.registry.approve(register(self.registry, seed).name, why="", origin="test")
 

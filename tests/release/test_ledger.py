@@ -11,7 +11,8 @@ import pytest
 from filelock import FileLock
 
 from earthsnap_train.errors import EnvironmentProblem
-from earthsnap_train.release.ledger import Ledger, record, watch_lock, watching
+from earthsnap_train.release.ledger import FileLedger, record
+from earthsnap_train.release.locks import WATCH, FileLocks, watching
 from earthsnap_train.release.registry import Registry
 from tests.conftest import environment
 
@@ -33,12 +34,12 @@ INSERT INTO audit VALUES (2, 2.5, 'ben', 'registered as PendingApproval', 'plant
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "registry")
+def ledger(tmp_path: Path) -> FileLedger:
+    return FileLedger(tmp_path / "registry")
 
 
 @pytest.fixture
-def old(ledger: Ledger) -> Ledger:
+def old(ledger: FileLedger) -> FileLedger:
     ledger.root.mkdir()
     with sqlite3.connect(ledger.file) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -47,12 +48,12 @@ def old(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def say(ledger: Ledger, release: str = "plants-1", why: str = "") -> None:
+def say(ledger: FileLedger, release: str = "plants-1", why: str = "") -> None:
     with ledger.writing() as connection:
         record(connection, "approved", release, why=why, who="anna", origin="test", figures={"top1": 0.5})
 
 
-def test_a_line_says_who_when_what_why_from_where_and_on_what(ledger: Ledger) -> None:
+def test_a_line_says_who_when_what_why_from_where_and_on_what(ledger: FileLedger) -> None:
     say(ledger, why="looks good")
 
     (entry,) = ledger.history()
@@ -61,7 +62,7 @@ def test_a_line_says_who_when_what_why_from_where_and_on_what(ledger: Ledger) ->
     assert entry.at > 1.6e9
 
 
-def test_the_log_is_read_of_one_release_and_from_a_place_on(ledger: Ledger) -> None:
+def test_the_log_is_read_of_one_release_and_from_a_place_on(ledger: FileLedger) -> None:
     for release in ("plants-1", "plants-2", "plants-1"):
         say(ledger, release)
 
@@ -84,7 +85,7 @@ def test_the_log_is_read_of_one_release_and_from_a_place_on(ledger: Ledger) -> N
         "ON CONFLICT (id) DO UPDATE SET who = 'ben'",
     ],
 )
-def test_not_even_raw_sql_changes_what_was_logged(ledger: Ledger, statement: str) -> None:
+def test_not_even_raw_sql_changes_what_was_logged(ledger: FileLedger, statement: str) -> None:
     say(ledger)
     say(ledger)
     before = ledger.history()
@@ -96,7 +97,7 @@ def test_not_even_raw_sql_changes_what_was_logged(ledger: Ledger, statement: str
     assert ledger.history() == before
 
 
-def test_what_is_raised_inside_a_transaction_undoes_all_of_it(ledger: Ledger) -> None:
+def test_what_is_raised_inside_a_transaction_undoes_all_of_it(ledger: FileLedger) -> None:
     say(ledger)
 
     def interrupted() -> None:
@@ -110,7 +111,7 @@ def test_what_is_raised_inside_a_transaction_undoes_all_of_it(ledger: Ledger) ->
     assert [entry.action for entry in ledger.history()] == ["approved"]
 
 
-def test_asking_makes_no_file(ledger: Ledger) -> None:
+def test_asking_makes_no_file(ledger: FileLedger) -> None:
     assert ledger.history() == []
     assert not ledger.root.exists()
 
@@ -118,7 +119,7 @@ def test_asking_makes_no_file(ledger: Ledger) -> None:
 # ---- files of older and newer programs
 
 
-def test_an_older_file_is_brought_up_to_date_with_all_that_it_holds(old: Ledger) -> None:
+def test_an_older_file_is_brought_up_to_date_with_all_that_it_holds(old: FileLedger) -> None:
     registry = Registry(old.root)
 
     assert [(r.name, r.state, r.reasons, r.summary) for r in registry.releases()] == [
@@ -137,7 +138,7 @@ def test_an_older_file_is_brought_up_to_date_with_all_that_it_holds(old: Ledger)
     connection.close()
 
 
-def test_one_that_was_made_and_not_yet_filled_is_filled(ledger: Ledger) -> None:
+def test_one_that_was_made_and_not_yet_filled_is_filled(ledger: FileLedger) -> None:
     ledger.root.mkdir()
     ledger.file.touch()
 
@@ -146,7 +147,7 @@ def test_one_that_was_made_and_not_yet_filled_is_filled(ledger: Ledger) -> None:
     assert len(ledger.history()) == 1
 
 
-def test_many_readers_and_writers_meet_an_older_file_at_once(old: Ledger) -> None:
+def test_many_readers_and_writers_meet_an_older_file_at_once(old: FileLedger) -> None:
     """Each sees everything that was in it, whoever brings it up to date."""
     start = threading.Barrier(8)
     seen: list[int] = []
@@ -167,7 +168,7 @@ def test_many_readers_and_writers_meet_an_older_file_at_once(old: Ledger) -> Non
     assert sorted(entry.why for entry in old.history("plants-1") if entry.action == "approved") == list("1357")
 
 
-def test_a_reader_goes_on_while_somebody_brings_the_file_up_to_date(old: Ledger) -> None:
+def test_a_reader_goes_on_while_somebody_brings_the_file_up_to_date(old: FileLedger) -> None:
     reader = sqlite3.connect(old.file, isolation_level=None)
     reader.execute("BEGIN")
     assert reader.execute("SELECT count(*) FROM audit").fetchone() == (2,)
@@ -180,7 +181,7 @@ def test_a_reader_goes_on_while_somebody_brings_the_file_up_to_date(old: Ledger)
     reader.close()
 
 
-def test_a_file_of_a_newer_program_is_not_written_to(ledger: Ledger) -> None:
+def test_a_file_of_a_newer_program_is_not_written_to(ledger: FileLedger) -> None:
     say(ledger)
     with sqlite3.connect(ledger.file) as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -196,8 +197,8 @@ def test_a_file_of_a_newer_program_is_not_written_to(ledger: Ledger) -> None:
 WRITE = """
 import sys
 from pathlib import Path
-from earthsnap_train.release.ledger import Ledger, record
-ledger = Ledger(Path(sys.argv[1]))
+from earthsnap_train.release.ledger import FileLedger, record
+ledger = FileLedger(Path(sys.argv[1]))
 for number in range(60):
     with ledger.writing() as connection:
         record(connection, "approved", f"plants-{sys.argv[2]}", why=str(number), origin="test")
@@ -205,7 +206,7 @@ for number in range(60):
 """
 
 
-def test_processes_that_write_and_read_at_once_lose_no_line_and_keep_their_order(ledger: Ledger) -> None:
+def test_processes_that_write_and_read_at_once_lose_no_line_and_keep_their_order(ledger: FileLedger) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITE, str(ledger.root), str(number)], env=environment())
         for number in range(3)
@@ -229,17 +230,17 @@ def _hold(path: Path, holds: "multiprocessing.synchronize.Event") -> None:  # ty
         threading.Event().wait()
 
 
-def test_a_watch_is_seen_for_as_long_as_it_lives_however_it_ends(ledger: Ledger) -> None:
-    assert not watching(ledger.root)
+def test_a_watch_is_seen_for_as_long_as_it_lives_however_it_ends(ledger: FileLedger) -> None:
+    assert not watching(FileLocks(ledger.root))
     ledger.root.mkdir()
     context = multiprocessing.get_context("spawn")
     holds = context.Event()
-    watch = context.Process(target=_hold, args=[watch_lock(ledger.root), holds])
+    watch = context.Process(target=_hold, args=[ledger.root / WATCH, holds])
     watch.start()
     holds.wait()
-    assert watching(ledger.root)
+    assert watching(FileLocks(ledger.root))
 
     watch.kill()
     watch.join()
 
-    assert not watching(ledger.root)
+    assert not watching(FileLocks(ledger.root))

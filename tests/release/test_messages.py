@@ -21,7 +21,7 @@ from tests.launchers.rollout_kit import FAMILY, FIRST, SECOND, make_release
 def registry(tmp_path: Path) -> Registry:
     """One release is live, a second was sent back."""
     registry = Registry(tmp_path / "registry")
-    deployments = Deployments(registry.root)
+    deployments = Deployments(registry.ledger)
     make_release(registry, seed=1)
     deployments.go_live(deployments.begin(FAMILY, 1, origin="test"), standby=True, origin="test")
     registry.attach_report(make_release(registry, seed=2), "<html></html>")
@@ -52,18 +52,18 @@ class Ear:
 
 def test_what_happens_is_told_once_and_in_order(tmp_path: Path) -> None:
     registry, ear = Registry(tmp_path / "registry"), Ear()
-    deployments = Deployments(registry.root)
+    deployments = Deployments(registry.ledger)
     make_release(registry, seed=1, approved=False)
-    send_pending(registry.root, [ear])
+    send_pending(registry, [ear])
     registry.approve(FIRST, why="", origin="test")
     rollout = deployments.begin(FAMILY, 1, origin="test")
     deployments.advance(rollout, "waiting", said="waiting", origin="test")
-    send_pending(registry.root, [ear])
+    send_pending(registry, [ear])
     deployments.go_live(rollout.model_copy(update={"phase": "waiting"}), standby=True, origin="test")
     make_release(registry, seed=2)
     deployments.fail(deployments.begin(FAMILY, 2, origin="test"), "golden answers: 3 of 8", origin="test")
-    send_pending(registry.root, [ear])
-    send_pending(registry.root, [ear])
+    send_pending(registry, [ear])
+    send_pending(registry, [ear])
 
     assert ear.events == [
         ("awaiting approval", FIRST), ("awaiting promotion", FIRST), ("live", FIRST), ("awaiting approval", SECOND),
@@ -74,11 +74,11 @@ def test_what_happens_is_told_once_and_in_order(tmp_path: Path) -> None:
 
 
 def test_a_rollback_says_what_answers_instead(registry: Registry) -> None:
-    deployments, ear = Deployments(registry.root), Ear()
+    deployments, ear = Deployments(registry.ledger), Ear()
     deployments.go_live(deployments.begin(FAMILY, 2, origin="test"), standby=True, origin="test")
-    send_pending(registry.root, [ear])
+    send_pending(registry, [ear])
     deployments.roll_back(FAMILY, 2, why="looks odd", origin="test", who="anna")
-    send_pending(registry.root, [ear])
+    send_pending(registry, [ear])
     assert ear.heard[-1].text == f"{SECOND} was rolled back, {FIRST} answers again: looks odd"
     assert (ear.heard[-1].who, ear.heard[-1].report) == (
         "anna",
@@ -90,17 +90,17 @@ def test_what_gates_rejected_is_told_as_well(tmp_path: Path) -> None:
     registry, ear = Registry(tmp_path / "registry"), Ear()
     (tmp_path / "bundle").mkdir()
     registry.register(FAMILY, "a", tmp_path / "bundle", reasons=["top1 is only 0.2"], summary={}, lineage={})
-    send_pending(registry.root, [ear])
+    send_pending(registry, [ear])
     assert ear.heard[0].text == f"{FIRST} was rejected by its gates: top1 is only 0.2"
 
 
 def test_a_new_receiver_hears_of_each_family_the_last_alone(registry: Registry) -> None:
     make_release(registry, family="birds", seed=1, approved=False)
     ear = Ear()
-    send_pending(registry.root, [ear])
+    send_pending(registry, [ear])
     assert ear.events == [("rolled back", SECOND), ("awaiting approval", "birds-1")]
     make_release(registry, seed=3, approved=False)
-    send_pending(registry.root, [ear])
+    send_pending(registry, [ear])
     assert ear.events[2:] == [("awaiting approval", "plants-3")]
 
 
@@ -109,18 +109,18 @@ def test_a_dead_receiver_loses_nothing_and_keeps_nobody_from_hearing(registry: R
     alive.name = "other"
     make_release(registry, family="birds", seed=1, approved=False)
     for expected in ([f"{SECOND} was rolled back: errors: 20 of 20: nobody there"],) * 2 + ([],):
-        assert send_pending(registry.root, [dead, alive]) == expected
+        assert send_pending(registry, [dead, alive]) == expected
     assert dead.events == alive.events == [("rolled back", SECOND), ("awaiting approval", "birds-1")]
 
 
 def test_nothing_is_said_of_a_registry_that_is_not_there(tmp_path: Path) -> None:
-    assert send_pending(tmp_path / "registry", [Ear()]) == []
+    assert send_pending(Registry(tmp_path / "registry"), [Ear()]) == []
     assert not (tmp_path / "registry").exists()
 
 
 def test_two_senders_at_once_tell_nothing_twice(registry: Registry) -> None:
     ear = Ear()
-    senders = [threading.Thread(target=send_pending, args=(registry.root, [ear])) for _ in range(4)]
+    senders = [threading.Thread(target=send_pending, args=(registry, [ear])) for _ in range(4)]
     for sender in senders:
         sender.start()
     for sender in senders:
@@ -134,7 +134,7 @@ def test_two_senders_at_once_tell_nothing_twice(registry: Registry) -> None:
 def test_a_file_gets_a_line_of_json_each_and_a_console_a_sentence(registry: Registry, tmp_path: Path) -> None:
     said: list[str] = []
     declared = Messages(console=True, file=str(tmp_path / "told" / "messages.jsonl"), webhook=None)
-    assert send_pending(registry.root, messengers(declared, said.append)) == []
+    assert send_pending(registry, messengers(declared, said.append)) == []
     [line] = (tmp_path / "told" / "messages.jsonl").read_text().splitlines()
     assert json.loads(line)["event"] == "rolled back"
     assert Message.model_validate_json(line).release == SECOND
@@ -174,7 +174,7 @@ def webhook(address: str) -> Messenger:
 
 def test_a_webhook_gets_a_post_of_json_and_is_asked_again_where_it_was_not_able(registry: Registry) -> None:
     with receiver(503, 429) as (address, got):
-        assert send_pending(registry.root, [webhook(address)]) == []
+        assert send_pending(registry, [webhook(address)]) == []
         assert [message["event"] for message in got] == ["rolled back"] * 3
         assert len({message["id"] for message in got}) == 1
 
@@ -184,17 +184,17 @@ def test_what_a_webhook_refuses_waits_and_its_address_is_shown_to_nobody(
     registry: Registry, code: int, asked: int
 ) -> None:
     with receiver(*[code] * asked) as (address, got):
-        problems = send_pending(registry.root, [webhook(address)])
+        problems = send_pending(registry, [webhook(address)])
         assert problems == [
             f"{SECOND} was rolled back: errors: 20 of 20: the webhook at 127.0.0.1 did not take it: status {code}"
         ]
         assert len(got) == asked
-        assert send_pending(registry.root, [webhook(address)]) == []
+        assert send_pending(registry, [webhook(address)]) == []
         assert len(got) == asked + 1
 
 
 def test_a_webhook_that_is_not_there_is_no_error_of_ours(registry: Registry) -> None:
-    [problem] = send_pending(registry.root, [webhook("http://127.0.0.1:1/very-secret")])
+    [problem] = send_pending(registry, [webhook("http://127.0.0.1:1/very-secret")])
     assert "ConnectionRefusedError" in problem
     assert "secret" not in problem
 

@@ -19,6 +19,7 @@ import psutil
 from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.release.deployments import Deployments, Wanted
 from earthsnap_train.release.endpoint import Observed
+from earthsnap_train.release.ledger import FileLedger
 from earthsnap_train.serving.front_place import Place
 from earthsnap_train.spec.deployment import EndpointName
 from earthsnap_train.spec.run import RunSpec
@@ -59,11 +60,11 @@ class EndpointKit:
     def want(self, stable: str, **others: Any) -> None:
         if "watched_until" not in others and "canary" in others:
             others["watched_until"] = time.time() + 600
-        Deployments(self.registry).want(FAMILY, self.name, Wanted(stable=stable, **others))
+        Deployments(FileLedger(self.registry)).want(FAMILY, self.name, Wanted(stable=stable, **others))
 
     def forget_wish(self) -> None:
         """As after a first release that was rolled back."""
-        with Deployments(self.registry).ledger.writing() as connection:
+        with FileLedger(self.registry).writing() as connection:
             connection.execute("DELETE FROM endpoints")
 
     def serve(self, stable: str, **others: Any) -> None:

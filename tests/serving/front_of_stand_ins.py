@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from earthsnap_train.errors import EarthsnapError
+from earthsnap_train.release.registry import Registry
 from earthsnap_train.serving.front import serve_endpoint
 from earthsnap_train.spec.run import RunSpec
 
@@ -16,7 +17,7 @@ def main(spec: str, family: str, endpoint: str, orders: str) -> None:
 
     declared = RunSpec.model_validate_json(Path(spec).read_bytes())
     try:
-        serve_endpoint(declared, family, endpoint, command=command)  # type: ignore[arg-type]
+        serve_endpoint(declared, Registry(Path(declared.paths.registry)), family, endpoint, command=command)  # type: ignore[arg-type]
     except EarthsnapError as error:
         sys.exit(f"error: {error}")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from earthsnap_train.release.registry import Registry
 from earthsnap_train.serving.server import Start, start_of
 from tests.conftest import declare, environment
 
@@ -77,7 +78,7 @@ class Served:
 
 def start(release: Path, folder: Path, **serving: object) -> Start:
     declared = declare("name=any").serving.model_copy(update={"workers": 1, **serving})
-    return start_of(str(release), registry=folder / "registry", journal=folder / "journal", serving=declared)
+    return start_of(str(release), find=Registry(folder / "registry").get, journal=folder / "journal", serving=declared)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 from earthsnap_train.release.bundle_files import release_digest
 from earthsnap_train.release.deployments import Deployments, Wanted
 from earthsnap_train.release.endpoint import Observed
+from earthsnap_train.release.ledger import FileLedger
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.deployment import EndpointName
 from launchers.endpoint import LocalEndpoint
@@ -45,7 +46,7 @@ class Home:
         self.photograph = next(p for p in (first / "golden").iterdir() if p.suffix != ".json").read_bytes()
 
     def serve(self, stable: str) -> None:
-        Deployments(self.registry).want(FAMILY, self.endpoint, Wanted(stable=stable))
+        Deployments(FileLedger(self.registry)).want(FAMILY, self.endpoint, Wanted(stable=stable))
         self.local.ensure()
 
     def until(self, true: Callable[[Observed], bool]) -> Observed:

@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from earthsnap_train.release.deployments import Deployments, Wanted
-from earthsnap_train.release.ledger import watch_lock
+from earthsnap_train.release.locks import WATCH
 from earthsnap_train.release.registry import Registry
 from tests.conftest import Said
 from tests.release.bundles import register
@@ -31,7 +31,7 @@ def actions(registry: Registry) -> list[tuple[str, str]]:
 
 
 def go_live(registry: Registry, *numbers: int) -> None:
-    deployments = Deployments(registry.root)
+    deployments = Deployments(registry.ledger)
     for number in numbers:
         registry.approve(f"plants-{number}", why="", origin="test", anyway=True)
         deployments.go_live(deployments.begin("plants", number, origin="test"), standby=True, origin="test")
@@ -54,7 +54,7 @@ def test_approve_says_what_comes_next(registry: Registry, earthsnap: Command) ->
 
 
 def test_approve_leaves_the_rollout_to_a_running_watch(registry: Registry, earthsnap: Command) -> None:
-    with FileLock(watch_lock(registry.root)):
+    with FileLock(registry.root / WATCH):
         assert "next      the running watch takes it to stage" in earthsnap("approve", "release=plants-1").out
         assert earthsnap("approve", "release=plants-2", "--json").json["watching"] is True
         assert (
@@ -77,7 +77,7 @@ def test_approving_twice_says_who_did_and_when(registry: Registry, earthsnap: Co
 def test_approving_what_is_live_or_on_its_way_asks_for_no_rollout(registry: Registry, earthsnap: Command) -> None:
     go_live(registry, 1)
     registry.approve("plants-2", why="", origin="test")
-    Deployments(registry.root).begin("plants", 2, origin="test")
+    Deployments(registry.ledger).begin("plants", 2, origin="test")
 
     assert re.search(r"next +it is live$", earthsnap("approve", "release=plants-1").out, re.MULTILINE)
     assert "next       it is being tested in stage" in earthsnap("approve", "release=plants-2").out
@@ -144,7 +144,7 @@ def test_reject_tells_nothing_of_production_where_it_had_no_part(registry: Regis
     go_live(registry, 2)
     said = earthsnap("reject", "release=plants-1", "why=wrong names")
     assert (said.code, said.out.split()) == (0, ["rejected", "plants-1"])
-    assert Deployments(registry.root).champion("plants") == 2
+    assert Deployments(registry.ledger).champion("plants") == 2
 
     again = earthsnap("reject", "release=plants-1", "why=really")
     assert again.code == 0
@@ -176,7 +176,7 @@ def test_rejecting_the_live_one_with_none_before_it_says_how_to_end_production(
 def test_rejecting_what_is_on_its_way_ends_its_rollout(registry: Registry, earthsnap: Command) -> None:
     go_live(registry, 1)
     registry.approve("plants-2", why="", origin="test")
-    deployments = Deployments(registry.root)
+    deployments = Deployments(registry.ledger)
     wish = Wanted(stable="plants-1", canary="plants-2", share=0.1)
     deployments.advance(deployments.begin("plants", 2, origin="test"), "canary", prod=wish, origin="test")
 
@@ -202,7 +202,7 @@ def test_rollback_brings_the_one_before_back(registry: Registry, earthsnap: Comm
 
 def test_rollback_of_what_was_never_live_leaves_nothing_in_production(registry: Registry, earthsnap: Command) -> None:
     registry.approve("plants-1", why="", origin="test")
-    Deployments(registry.root).begin("plants", 1, origin="test")
+    Deployments(registry.ledger).begin("plants", 1, origin="test")
 
     said = earthsnap("rollback", "release=plants-1")
 
@@ -221,7 +221,7 @@ def test_rollback_is_refused_where_there_is_nothing_to_take_back(registry: Regis
     assert "allowed: plants-1 (live)" in neither.err
     assert "it stays live, for nothing came before it" in none_before.err
     assert "earthsnap stop endpoint=prod" in none_before.err
-    assert Deployments(registry.root).champion("plants") == 1
+    assert Deployments(registry.ledger).champion("plants") == 1
 
 
 def test_rollback_as_json_says_what_is_live(registry: Registry, earthsnap: Command) -> None:

@@ -20,7 +20,8 @@ Command = Callable[..., Said]
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     """plants-1 was live, plants-2 is and answers in stage too, 3 is a canary, 4 failed its gates, 5 and 6 wait."""
-    registry, deployments = Registry(tmp_path / "registry"), Deployments(tmp_path / "registry")
+    registry = Registry(tmp_path / "registry")
+    deployments = Deployments(registry.ledger)
     for seed in range(1, 7):
         register(
             registry,
@@ -207,7 +208,7 @@ def test_status_says_where_an_endpoint_runs(registry: Registry, earthsnap: Comma
 
 
 def test_status_names_the_verb_that_a_release_in_stage_waits_for(registry: Registry, earthsnap: Command) -> None:
-    deployments = Deployments(registry.root)
+    deployments = Deployments(registry.ledger)
     deployments.roll_back("plants", 3, why="", origin="test")
     deployments.advance(deployments.begin("plants", 3, origin="test"), "waiting", said="waiting", origin="test")
 
@@ -250,7 +251,8 @@ def test_on_eighty_columns_no_line_is_longer(
 
 
 def test_predict_answers_with_the_champion(earthsnap: Command, tiny: Callable[..., Any], tmp_path: Path) -> None:
-    registry, deployments = Registry(tmp_path / "registry"), Deployments(tmp_path / "registry")
+    registry = Registry(tmp_path / "registry")
+    deployments = Deployments(registry.ledger)
     for options in (("training=head",), ("training=head", "architecture=flat")):
         bundle = tiny(*options).out("bundle")
         registry.register("tiny", release_digest(bundle), bundle, reasons=[], summary={}, lineage={})

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from earthsnap_train.console.users import Users
-from earthsnap_train.release.ledger import Ledger
+from earthsnap_train.release.ledger import FileLedger
 from tests.conftest import Said
 
 Earthsnap = Callable[..., Said]
@@ -14,7 +14,7 @@ Earthsnap = Callable[..., Said]
 
 @pytest.fixture
 def users(tmp_path: Path) -> Users:
-    return Users(tmp_path / "registry")
+    return Users(FileLedger(tmp_path / "registry"))
 
 
 def test_a_new_user_gets_a_token_that_signs_in(earthsnap: Earthsnap, users: Users) -> None:
@@ -57,7 +57,7 @@ def test_who_is_removed_cannot_sign_in_and_the_log_says_so(earthsnap: Earthsnap,
     assert earthsnap("user", "login=anna", "remove=true").code == 0
 
     assert users.by_token(token) is None
-    log = [(e.action, e.why, e.origin) for e in Ledger(tmp_path / "registry").history()]
+    log = [(e.action, e.why, e.origin) for e in FileLedger(tmp_path / "registry").history()]
     assert log == [("user added", "anna, viewer", "command line"), ("user removed", "anna", "command line")]
 
 

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 from earthsnap_train.errors import EnvironmentProblem, StageError
+from launchers.sagemaker.clients import client, in_our_words
 from launchers.sagemaker.infrastructure.site import listed
 
 MOST_BYTES = 51_200  # of a template that is sent with the request
@@ -40,15 +40,7 @@ class _Proposal:
 
 def connect(region: str) -> "Stacks":
     """Raises EnvironmentProblem without boto3."""
-    try:
-        import boto3
-    except ImportError as error:
-        raise EnvironmentProblem(
-            "stacks of CloudFormation need boto3, which is not installed",
-            where="infra",
-            remedy='pip install "earthsnap_train[sagemaker]"',
-        ) from error
-    return Stacks(boto3.client("cloudformation", region_name=region), boto3.client("sts", region_name=region))
+    return Stacks(client("cloudformation", region=region), client("sts", region=region))
 
 
 class Stacks:
@@ -61,13 +53,13 @@ class Stacks:
 
     def account(self) -> str:
         """Whose credentials are used."""
-        with self._in_our_words("the account"):
+        with in_our_words("the account"):
             found: str = self._sts.get_caller_identity()["Account"]
         return found
 
     def diff(self, stack: str, template: str, tags: Mapping[str, str]) -> tuple[Change, ...]:
         """What ``deploy`` would do. Nothing is left behind."""
-        with self._in_our_words(stack):
+        with in_our_words(stack):
             proposal = self._propose(stack, template, tags)
             if proposal is None:
                 return ()
@@ -78,7 +70,7 @@ class Stacks:
         self, stack: str, template: str, tags: Mapping[str, str], *, tell: Callable[[str], None]
     ) -> tuple[Change, ...]:
         """``tell`` hears of each resource. Raises StageError with the reasons of what failed first."""
-        with self._in_our_words(stack):
+        with in_our_words(stack):
             proposal = self._propose(stack, template, tags)
             if proposal is None:
                 return ()
@@ -89,7 +81,7 @@ class Stacks:
 
     def outputs(self, stack: str) -> dict[str, str]:
         """What other declarations need to know of it."""
-        with self._in_our_words(stack):
+        with in_our_words(stack):
             (found,) = self._cloudformation.describe_stacks(StackName=stack)["Stacks"]
         return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
 
@@ -188,25 +180,6 @@ class Stacks:
                 if event["EventId"] in seen:
                     return
                 yield event
-
-    @contextmanager
-    def _in_our_words(self, where: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            yield
-        except ClientError as error:
-            said = error.response.get("Error", {})
-            remedy = "ask whoever keeps the account for this right" if "AccessDenied" in said.get("Code", "") else ""
-            raise EnvironmentProblem(
-                f"AWS refuses: {said.get('Message', error)}", where=where, remedy=remedy
-            ) from error
-        except BotoCoreError as error:
-            raise EnvironmentProblem(
-                f"AWS cannot be asked: {error}",
-                where=where,
-                remedy="set AWS_PROFILE, or run `aws configure` or `aws sso login`",
-            ) from error
 
 
 def _refuse_what_cannot_change(stack: str, state: str | None) -> None:

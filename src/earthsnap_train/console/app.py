@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -45,12 +44,12 @@ PAGES = (
 
 
 def make_desk(
-    registry: Path, deployment: Deployment, *, is_local: bool, clock: Callable[[], float] = time.monotonic
+    registry: Registry, deployment: Deployment, *, is_local: bool, clock: Callable[[], float] = time.monotonic
 ) -> Desk:
-    users = Users(registry)
+    users = Users(registry.ledger)
     return Desk(
-        registry=Registry(registry),
-        deployments=Deployments(registry),
+        registry=registry,
+        deployments=Deployments(registry.ledger),
         deployment=deployment,
         users=users,
         sessions=Sessions(clock, users.get),

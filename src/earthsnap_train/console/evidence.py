@@ -45,7 +45,7 @@ def gather(registry: Registry, family: Family, found: Standing, *, beside: str) 
         comparison = kept
     elif beside in others:
         try:
-            comparison = _compare(registry.root, release.name, beside)
+            comparison = _compare(registry, release.name, beside)
         except EarthsnapError as error:
             not_compared = f"{release.name} cannot be compared with {beside}: {error.what}."
     return Evidence(
@@ -64,9 +64,8 @@ def _kept(release: Release) -> Comparison | None:
 
 
 @lru_cache(maxsize=64)
-def _compare(root: Path, new: str, old: str) -> Comparison:
+def _compare(registry: Registry, new: str, old: str) -> Comparison:
     """A name is always the same release, and takes a moment to compare."""
-    registry = Registry(root)
     return compare_releases(registry.get(new), registry.get(old))
 
 

@@ -11,8 +11,8 @@ from earthsnap_train.console.asked import ORIGIN, Asked
 from earthsnap_train.console.evidence import gather
 from earthsnap_train.console.html import page
 from earthsnap_train.errors import EarthsnapError
-from earthsnap_train.release.ledger import watching
-from earthsnap_train.release.registry import State
+from earthsnap_train.release.catalogue import State
+from earthsnap_train.release.locks import watching
 from earthsnap_train.release.standing import Family, aftermath
 
 NEWEST = 12
@@ -33,7 +33,7 @@ def show_all(asked: Asked) -> Response:
     sparklines = {family.name: _sparkline(family) for family in found}
     return page(
         asked, "releases.html.j2", families=found, waiting=waiting, sparklines=sparklines, newest=NEWEST,
-        all_of=asked.query("all"), is_watched=watching(asked.desk.registry.root),
+        all_of=asked.query("all"), is_watched=watching(asked.desk.registry.locks),
     )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def _page(asked: Asked, *, status: int = 200, problem: str = "") -> Response:
     return page(
         asked, "release.html.j2", status=status, family=family, standing=found, release=found.release,
         evidence=gather(asked.desk.registry, family, found, beside=asked.query("beside")), problem=problem,
-        why=_reason(asked), prod=asked.desk.deployment.prod, is_watched=watching(asked.desk.registry.root),
+        why=_reason(asked), prod=asked.desk.deployment.prod, is_watched=watching(asked.desk.registry.locks),
         pages=[name for name in PAGES if (found.release.path / "report" / name).is_file()],
     )  # fmt: skip
 

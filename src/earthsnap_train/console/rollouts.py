@@ -12,7 +12,7 @@ from earthsnap_train.console.html import page
 from earthsnap_train.console.observe import observe, reachable
 from earthsnap_train.errors import EarthsnapError
 from earthsnap_train.evaluation.wording import percent
-from earthsnap_train.release.ledger import watching
+from earthsnap_train.release.locks import watching
 from earthsnap_train.release.standing import Family, aftermath
 from earthsnap_train.spec.deployment import ProdEndpoint
 
@@ -97,7 +97,7 @@ def _all_about(asked: Asked) -> dict[str, Any]:
         "log": log,
         "past": [one for one in rollouts if one.outcome is not None][:NEWEST],
         "try_it": f"http://{_from_outside(asked, stage.host)}:{stage.port}/",
-        "is_watched": watching(desk.registry.root),
+        "is_watched": watching(desk.registry.locks),
         "now": time.time(),
     }
 

@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import secrets
 import time
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -30,8 +29,8 @@ class User(BaseModel):
 class Users:
     """The table ``users`` of a registry."""
 
-    def __init__(self, root: Path) -> None:
-        self._ledger = Ledger(root)
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
     def all(self) -> list[User]:
         rows = self._ledger.rows("SELECT login, role, token_sha256, added FROM users ORDER BY login")

@@ -63,7 +63,7 @@ def beside_champion(
 ) -> BesideChampion:
     """``folders``: stage -> its artifact. ``places``: where the plan's externals lie. ``digest``: of the new release."""
     new = Entry.of_artifacts(folders["bundle"], folders["evaluate/family"])
-    number = Deployments(registry.root).champion(plan.family)
+    number = Deployments(registry.ledger).champion(plan.family)
     if number is None:
         return BesideChampion(new=new.side, comparison=None, why_not="none yet: nothing to compare with", gates=())
     champion = registry.get(f"{plan.family}-{number}")

@@ -87,7 +87,7 @@ def find_traces(image: str, store: Store, registry: Registry, outputs: Path) -> 
     )
 
 
-def forget(traces: Traces, store: Store) -> None:
+def forget(traces: Traces, store: Store, registry: Registry) -> None:
     """Removes every trace that ``find_traces`` found; done again after an interruption, it does the rest."""
     known = store.forgotten.read_text().split() if store.forgotten.exists() else []
     store.root.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,8 @@ def forget(traces: Traces, store: Store) -> None:
     for copies in ("scratch", "sagemaker"):  # whatever is made anew from what is left
         shutil.rmtree(store.root / copies, ignore_errors=True)
     for release in (*traces.taught, *traces.judged):
-        _strip_release(release, traces.image_id)
+        _strip_release(release.folder, traces.image_id)
+        registry.erase(release)
 
 
 def _touched(image_id: str, store: Store) -> Iterator[Artifact]:
@@ -162,19 +163,19 @@ def _keep_base(manifest: Artifact, image_id: str, store: Store) -> None:
         store.set_head(family, "ingest", key)
 
 
-def _strip_release(release: Release, image_id: str) -> None:
+def _strip_release(release: Path, image_id: str) -> None:
     """Its own copy of the picture goes, and the list of its files no longer has it: it can be opened as before."""
-    answers = release.path / "golden" / "answers.json"
-    shutil.rmtree(release.path / "report", ignore_errors=True)  # its galleries may show the photograph
-    _strip_predictions(release.path / "evaluation" / "predictions.parquet", image_id)
+    answers = release / "golden" / "answers.json"
+    shutil.rmtree(release / "report", ignore_errors=True)  # its galleries may show the photograph
+    _strip_predictions(release / "evaluation" / "predictions.parquet", image_id)
     listed = json.loads(answers.read_text())
     gone = {one["file"] for one in listed if image_id.startswith(Path(one["file"]).stem)}
     if not gone:
         return
     for name in gone:
-        (release.path / "golden" / name).unlink(missing_ok=True)
+        (release / "golden" / name).unlink(missing_ok=True)
     kept = json.dumps([one for one in listed if one["file"] not in gone], indent=1).encode()
-    description = release.path / "release.json"
+    description = release / "release.json"
     described = json.loads(description.read_text())
     files = {name: sha256 for name, sha256 in described["files"].items() if name.removeprefix("golden/") not in gone}
     described["files"] = files | {"golden/answers.json": hashlib.sha256(kept).hexdigest()}

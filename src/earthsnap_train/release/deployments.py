@@ -9,7 +9,6 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -75,8 +74,8 @@ class Rollout(BaseModel):
 class Deployments:
     """The part of the registry that says what is served."""
 
-    def __init__(self, root: Path) -> None:
-        self.ledger = Ledger(root)
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
 
     # ---- champions
 

@@ -4,7 +4,6 @@ What an endpoint is wanted to do is written into the registry (``deployments``);
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -82,9 +81,9 @@ class Endpoint(Protocol):
         """Raises EnvironmentProblem where it does not answer."""
 
 
-def family_served(root: Path, named: str | None) -> str:
+def family_served(registry: Registry, named: str | None) -> str:
     """The family that is meant: the one that is named, else the only one in the registry."""
-    families = sorted({release.family for release in Registry(root).releases()})
+    families = sorted({release.family for release in registry.releases()})
     if named is None and len(families) == 1:
         return families[0]
     if named is None:

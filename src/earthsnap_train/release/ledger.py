@@ -1,7 +1,8 @@
-"""The registry's SQLite file: what was decided, what should be served, and a log to which is only added.
+"""The registry's SQLite database: what was decided, what should be served, and a log to which is only added.
 
 One immediate transaction per change, so that two people at once lose nothing; whoever changes something writes the log
-entry in the same transaction. WAL lets endpoints and pages read while somebody writes.
+entry in the same transaction. It is a port: ``FileLedger`` is the database as a file of this machine, in which WAL lets
+endpoints and pages read while somebody writes.
 """
 
 import getpass
@@ -9,12 +10,13 @@ import json
 import os
 import sqlite3
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
 from earthsnap_train.errors import EnvironmentProblem
@@ -67,6 +69,11 @@ _MIGRATIONS = (
     CREATE TABLE users (login TEXT PRIMARY KEY, role TEXT NOT NULL, token_sha256 TEXT NOT NULL, added REAL NOT NULL) STRICT;
     CREATE TABLE cursors (name TEXT PRIMARY KEY, audit_id INTEGER NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE catalogued (
+        family TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (family, number)
+    ) STRICT;
+    """,
 )
 
 
@@ -89,7 +96,29 @@ class Entry(BaseModel):
         return local_time(self.at)
 
 
-class Ledger:
+class Ledger(ABC):
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        """One transaction: all of it, or, where something is raised, nothing."""
+
+    @abstractmethod
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """What a query finds; nothing where there is no registry yet."""
+
+    def history(self, release: str | None = None, *, after: int = 0) -> list[Entry]:
+        """Oldest first; those with an id above ``after``."""
+        rows = self.rows(
+            "SELECT id, at, who, action, release, why, origin, figures FROM audit "
+            "WHERE id > ?1 AND (?2 IS NULL OR release = ?2) ORDER BY id",
+            [after, release],
+        )
+        return [
+            Entry.model_validate(dict(zip(Entry.model_fields, (*row[:-1], json.loads(str(row[-1]))), strict=True)))
+            for row in rows
+        ]
+
+
+class FileLedger(Ledger):
     """``<root>/registry.sqlite``; made when first written to."""
 
     def __init__(self, root: Path) -> None:
@@ -98,41 +127,19 @@ class Ledger:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it, or, where something is raised, nothing."""
         self.root.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self.file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            self._bring_up_to_date(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            if not is_up_to_date(connection, str(self.file)):
+                with FileLock(self.root / "registry.lock"):  # SQLite does not wait for others while it changes the mode
+                    connection.execute("PRAGMA journal_mode=WAL")
+                    bring_up_to_date(connection, str(self.file))
+            with transaction(connection):
                 yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
         finally:
             connection.close()
 
-    def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
-        def version() -> int:
-            return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-        if version() > len(_MIGRATIONS):
-            raise EnvironmentProblem(
-                f"a newer version of the program wrote this (version {version()} of the file)",
-                where=str(self.file),
-                allowed=f"versions up to {len(_MIGRATIONS)}",
-                remedy="bring this installation up to date: pip install --upgrade earthsnap_train",
-            )
-        if version() == len(_MIGRATIONS):
-            return
-        with FileLock(self.root / "registry.lock"):  # SQLite does not wait for others while it changes the mode
-            connection.execute("PRAGMA journal_mode=WAL")
-            for number in range(version(), len(_MIGRATIONS)):
-                connection.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
-
     def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        """What a query finds; nothing where there is no registry yet."""
         if not self.file.is_file():
             return []
         connection = sqlite3.connect(self.file, timeout=BUSY_TIMEOUT_S)
@@ -147,17 +154,41 @@ class Ledger:
         finally:
             connection.close()
 
-    def history(self, release: str | None = None, *, after: int = 0) -> list[Entry]:
-        """Oldest first; those with an id above ``after``."""
-        rows = self.rows(
-            "SELECT id, at, who, action, release, why, origin, figures FROM audit "
-            "WHERE id > ?1 AND (?2 IS NULL OR release = ?2) ORDER BY id",
-            [after, release],
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Of a connection that begins none by itself."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def is_up_to_date(connection: sqlite3.Connection, where: str) -> bool:
+    """Raises EnvironmentProblem where a newer version of the program wrote it."""
+    version = _version(connection)
+    if version > len(_MIGRATIONS):
+        raise EnvironmentProblem(
+            f"a newer version of the program wrote this (version {version} of the file)",
+            where=where,
+            allowed=f"versions up to {len(_MIGRATIONS)}",
+            remedy="bring this installation up to date: pip install --upgrade earthsnap_train",
         )
-        return [
-            Entry.model_validate(dict(zip(Entry.model_fields, (*row[:-1], json.loads(str(row[-1]))), strict=True)))
-            for row in rows
-        ]
+    return version == len(_MIGRATIONS)
+
+
+def bring_up_to_date(connection: sqlite3.Connection, where: str) -> None:
+    """Keeps everything that an older program wrote. Whoever calls it is the only one who does."""
+    if not is_up_to_date(connection, where):
+        for number in range(_version(connection), len(_MIGRATIONS)):
+            connection.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def record(
@@ -187,17 +218,3 @@ def _user() -> str:
 
 def local_time(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
-
-
-def watching(root: Path) -> bool:
-    """Whether a ``watch`` of this registry runs: it holds this lock for as long as it lives, however it ends."""
-    lock = watch_lock(root)
-    try:
-        with FileLock(lock, timeout=0) if lock.exists() else nullcontext():
-            return False
-    except Timeout:
-        return True
-
-
-def watch_lock(root: Path) -> Path:
-    return root / "watch.lock"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from earthsnap_train import __version__
 from earthsnap_train.release.ledger import Entry, Ledger, local_time
+from earthsnap_train.release.locks import Held
 from earthsnap_train.release.registry import Registry, Release
 from earthsnap_train.spec.deployment import Messages
 
@@ -125,27 +125,35 @@ def messengers(messages: Messages, say: Callable[[str], None] | None) -> list[Me
     return found
 
 
-def send_pending(root: Path, receivers: Sequence[Messenger]) -> list[str]:
+def send_pending(registry: Registry, receivers: Sequence[Messenger]) -> list[str]:
     """Tells each of them what it has not heard; what went wrong, a line each. Never raises for a receiver's sake.
 
     One that was never told anything before hears of each family the last that happened, not of years.
     """
-    if not Ledger(root).file.is_file():
+    if not any(_unheard(registry.ledger, one)[1] for one in receivers):
         return []
     try:
-        with FileLock(root / "messages.lock", timeout=SENDER_TIMEOUT_S):
-            return [problem for one in receivers if (problem := _send(root, one)) is not None]
-    except Timeout:
+        with registry.locks.hold("messages.lock", timeout_s=SENDER_TIMEOUT_S):
+            return [problem for one in receivers if (problem := _send(registry, one)) is not None]
+    except Held:
         return []  # whoever holds it tells them, now or next time
 
 
-def _send(root: Path, receiver: Messenger) -> str | None:
-    ledger, registry = Ledger(root), Registry(root)
-    name = f"messages/{receiver.name}"
-    rows = ledger.rows("SELECT audit_id FROM cursors WHERE name = ?", [name])
-    entries = ledger.history(after=int(str(rows[0][0])) if rows else 0)
+def _unheard(ledger: Ledger, receiver: Messenger) -> tuple[bool, list[Entry]]:
+    """(whether it was ever told anything, what it was not told of)"""
+    rows = ledger.rows("SELECT audit_id FROM cursors WHERE name = ?", [_place(receiver)])
+    return bool(rows), ledger.history(after=int(str(rows[0][0])) if rows else 0)
+
+
+def _place(receiver: Messenger) -> str:
+    return f"messages/{receiver.name}"
+
+
+def _send(registry: Registry, receiver: Messenger) -> str | None:
+    ledger, name = registry.ledger, _place(receiver)
+    is_known, entries = _unheard(ledger, receiver)
     found = [(entry.id, message_of(entry, registry)) for entry in entries]
-    if not rows:
+    if not is_known:
         last = {message.family: message for _, message in found if message is not None}
         found = [(id_, message if message in last.values() else None) for id_, message in found]
     for id_, message in found:

@@ -1,32 +1,39 @@
-"""The local registry: numbered releases of each family, their approval state, and a log to which is only added.
+"""The registry: numbered releases of each family, their approval state, and a log to which is only added.
 
 The ledger keeps what is decided; ``<family>/<number>/`` keeps the release itself, put there whole by one rename just before
-it gets its row.
+it gets its row. Ledger and locks are the folder's own, unless several machines share them; with a catalogue beside them
+(``catalogue``) the folder is what this machine has of the releases.
 """
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
-from filelock import FileLock
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from earthsnap_train.errors import ConfigError, NotFoundError, did_you_mean
+from earthsnap_train.errors import ConfigError, IntegrityError, NotFoundError, did_you_mean
+from earthsnap_train.release.agreement import agree
+from earthsnap_train.release.catalogue import Catalogue, State
 from earthsnap_train.release.deployments import Deployments
-from earthsnap_train.release.ledger import Entry, Ledger, record
+from earthsnap_train.release.ledger import Entry, FileLedger, Ledger, record
+from earthsnap_train.release.locks import FileLocks, Locks
+from earthsnap_train.spec.registry import LocalRegistry
 
-State = Literal["PendingApproval", "Approved", "Rejected"]
+HEAR_EVERY_S = 5.0  # a page asks for releases several times
 _COLUMNS = "family, number, digest, state, created, reasons, summary"
 
 
 class Release(BaseModel):
-    """One entry. ``digest`` names what it is; ``reasons`` why gates rejected it; ``path`` where its files lie."""
+    """One entry. ``digest`` names what it is; ``reasons`` why gates rejected it.
+
+    ``folder``: where its files lie on this machine, once they are here; ``bring`` sees to that.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,22 +44,49 @@ class Release(BaseModel):
     created: float
     reasons: tuple[str, ...]
     summary: dict[str, float]
-    path: Path
+    folder: Path
+    bring: Callable[["Release"], None] = Field(exclude=True, repr=False)
 
     @property
     def name(self) -> str:
         return f"{self.family}-{self.number}"
 
+    @property
+    def path(self) -> Path:
+        """The folder, with its files in it. Raises IntegrityError where what came is not what was registered."""
+        self.bring(self)
+        return self.folder
+
 
 class Registry:
-    """A folder with ``registry.sqlite`` and the releases."""
+    """A folder with the releases, and with ``registry.sqlite`` and locks where no others are given."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        ledger: Ledger | None = None,
+        locks: Locks | None = None,
+        catalogue: Catalogue | None = None,
+    ) -> None:
         self.root = root
-        self.ledger = Ledger(root)
+        self.ledger = ledger or FileLedger(root)
+        self.locks = locks or FileLocks(root)
+        self.catalogue = catalogue
+        self._heard = -math.inf
+
+    def hear(self) -> None:
+        """Takes over what was decided in the catalogue since this was last called, now and then."""
+        if self.catalogue is not None and time.monotonic() - self._heard > HEAR_EVERY_S:
+            agree(self.ledger, self.catalogue, self._known())
+            self._heard = time.monotonic()
 
     def releases(self, family: str | None = None) -> list[Release]:
         """Oldest first."""
+        self.hear()
+        return self._known(family)
+
+    def _known(self, family: str | None = None) -> list[Release]:
         rows = self.ledger.rows(
             f"SELECT {_COLUMNS} FROM releases WHERE ?1 IS NULL OR family = ?1 ORDER BY family, number",  # noqa: S608
             [family],
@@ -65,7 +99,8 @@ class Registry:
             {
                 "family": family, "number": number, "digest": digest, "state": state, "created": created,
                 "reasons": json.loads(str(reasons)), "summary": json.loads(str(summary)),
-                "path": self.root / str(family) / str(number),
+                "folder": self.root / str(family) / str(number),
+                "bring": self.catalogue.bring if self.catalogue is not None else _is_here,
             }
         )  # fmt: skip
 
@@ -102,26 +137,40 @@ class Registry:
             return known, False
         folder, incoming = self.root / family, self.root / family / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "register.lock"):  # so that copying keeps nobody from deciding
+        with self.locks.hold(
+            f"{family}/register.lock", timeout_s=math.inf
+        ):  # so that copying keeps nobody from deciding
             if (known := self.find(family, digest)) is not None:
                 return known, False
             shutil.rmtree(incoming, ignore_errors=True)  # of a writer that was killed
             shutil.copytree(bundle, incoming, ignore=shutil.ignore_patterns("artifact.json"))
             files = _digests(incoming)
-            with self.ledger.writing() as connection:
-                (highest,) = connection.execute(
-                    "SELECT max(number) FROM releases WHERE family = ?", [family]
-                ).fetchone()
-                number = (highest or 0) + 1
+
+            def describe(number: int) -> bytes:
                 description = {
                     "format": 1, "family": family, "number": number, "digest": digest, "lineage": lineage, "files": files,
                 }  # fmt: skip
-                (incoming / "release.json").write_text(json.dumps(description, indent=1, sort_keys=True))
+                return json.dumps(description, indent=1, sort_keys=True).encode()
+
+            if self.catalogue is None:
+                number = max((release.number for release in self._known(family)), default=0) + 1
+            else:
+                number = self.catalogue.publish(
+                    family, digest, incoming, reasons=reasons, summary=summary, lineage=lineage, describe=describe
+                )
+            (incoming / "release.json").write_bytes(describe(number))
+            state: State = "Rejected" if reasons else "PendingApproval"
+            row = (family, number, digest, state, time.time(), json.dumps(list(reasons)), json.dumps(summary))
+            with self.ledger.writing() as connection:
+                if (faster := self._registered(connection, family, number)) is not None:
+                    if faster.digest != digest:
+                        raise _other(faster)
+                    return faster, False
                 shutil.rmtree(folder / str(number), ignore_errors=True)  # of one that was killed before its row
                 incoming.rename(folder / str(number))
-                state: State = "Rejected" if reasons else "PendingApproval"
-                row = (family, number, digest, state, time.time(), json.dumps(list(reasons)), json.dumps(summary))
                 connection.execute("INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                if self.catalogue is not None:
+                    connection.execute("INSERT INTO catalogued VALUES (?, ?, ?)", [family, number, state])
                 figures = {"state": state, "digest": digest}
                 record(
                     connection,
@@ -132,6 +181,13 @@ class Registry:
                     figures=figures,
                 )
         return self._release(row), True
+
+    def _registered(self, connection: sqlite3.Connection, family: str, number: int) -> Release | None:
+        row = connection.execute(
+            f"SELECT {_COLUMNS} FROM releases WHERE family = ? AND number = ?",  # noqa: S608
+            [family, number],
+        ).fetchone()
+        return None if row is None else self._release(row)
 
     def approve(
         self,
@@ -166,6 +222,7 @@ class Registry:
             if before != "Approved":
                 figures = {"overruled": True} if before == "Rejected" else {}
                 record(connection, "approved", name, why=why, who=who, origin=origin, figures=figures)
+        self._say(release)
         return before != "Approved"
 
     def reject(self, name: str, *, why: str, origin: str, who: str | None = None, seen: State | None = None) -> bool:
@@ -175,10 +232,16 @@ class Registry:
             before = self._decide(connection, release, "Rejected", seen)
             if before != "Rejected":
                 record(connection, "rejected", name, why=why, who=who, origin=origin)
-                Deployments(self.root).take_back(
+                Deployments(self.ledger).take_back(
                     connection, release.family, release.number, why=why, who=who, origin=origin
                 )
+        self._say(release)
         return before != "Rejected"
+
+    def _say(self, release: Release) -> None:
+        """Whoever is killed before this has decided all the same: the next to look says it."""
+        if self.catalogue is not None:
+            agree(self.ledger, self.catalogue, [self.get(release.name)])
 
     def decision(self, name: str) -> Entry | None:
         """Who approved or rejected it last; None for one that waits."""
@@ -218,11 +281,37 @@ class Registry:
     def attach(self, release: Release, name: str, data: bytes) -> None:
         """Puts a file beside a release, of which it is no part: ``report/...`` or ``evaluation/...``; the first stays."""
         path = release.path / name
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            incoming = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-            incoming.write_bytes(data)
-            incoming.replace(path)
+        if path.exists():
+            return
+        if self.catalogue is not None:
+            self.catalogue.attach(release, name, data)
+        path.parent.mkdir(exist_ok=True)
+        incoming = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        incoming.write_bytes(data)
+        incoming.replace(path)
+
+    def erase(self, release: Release) -> None:
+        """What is gone from a release's folder, or changed in it, is so wherever else the release is kept."""
+        if self.catalogue is not None:
+            self.catalogue.erase(release)
+
+
+def open_registry(settings: LocalRegistry, root: Path) -> Registry:
+    """That of ``registry=local``."""
+    return Registry(root)
+
+
+def _other(release: Release) -> IntegrityError:
+    """A catalogue that was emptied counts from 1 again."""
+    return IntegrityError(
+        f"the catalogue gave a new release the number of {release.name}, which is another one",
+        where="registry",
+        remedy="entries were removed from the catalogue; train under another name=...",
+    )
+
+
+def _is_here(release: Release) -> None:
+    """A folder of this machine is whole from the start."""
 
 
 def _digests(folder: Path) -> dict[str, str]:

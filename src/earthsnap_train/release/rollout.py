@@ -16,11 +16,11 @@ from math import erfc, log, sqrt
 from typing import Literal
 
 from earthsnap_train.errors import ConfigError
+from earthsnap_train.release.catalogue import State
 from earthsnap_train.release.deployments import Rollout
 from earthsnap_train.release.endpoint import Latency, Observed, Served
 from earthsnap_train.release.evidence import at_least, at_most
 from earthsnap_train.release.ledger import Entry
-from earthsnap_train.release.registry import State
 from earthsnap_train.spec.deployment import Canary, Step
 
 PATIENCE = 4

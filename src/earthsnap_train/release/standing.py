@@ -69,10 +69,10 @@ class Family:
 
 def families(registry: Registry, deployments: Deployments) -> list[Family]:
     """By name."""
+    releases = registry.releases()  # first, for it may hear of decisions that then are in the log
     log: dict[str, list[Entry]] = defaultdict(list)
     for entry in registry.ledger.history():
         log[entry.release].append(entry)
-    releases = registry.releases()
     return [
         _family(name, [r for r in releases if r.family == name], log, deployments)
         for name in sorted({release.family for release in releases})
@@ -82,7 +82,7 @@ def families(registry: Registry, deployments: Deployments) -> list[Family]:
 def family_of(registry: Registry, name: str) -> Family:
     """The family of the release called ``plants-7``. Raises NotFoundError naming the nearest."""
     release = registry.get(name)
-    return next(one for one in families(registry, Deployments(registry.root)) if one.name == release.family)
+    return next(one for one in families(registry, Deployments(registry.ledger)) if one.name == release.family)
 
 
 def aftermath(before: Standing, after: Family) -> str:

@@ -12,6 +12,7 @@ import uvicorn
 from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.processes import allow_connections
 from earthsnap_train.release.deployments import Deployments
+from earthsnap_train.release.registry import Registry
 from earthsnap_train.serving.front_app import OVER_S, Front
 from earthsnap_train.serving.front_command import address
 from earthsnap_train.serving.front_place import Place
@@ -24,21 +25,22 @@ from earthsnap_train.spec.run import RunSpec
 IDLE_CONNECTION_S = 75
 
 
-def serve_endpoint(spec: RunSpec, family: str, endpoint: EndpointName, *, command: Command | None = None) -> None:
+def serve_endpoint(
+    spec: RunSpec, registry: Registry, family: str, endpoint: EndpointName, *, command: Command | None = None
+) -> None:
     """Serves what the registry wants of this endpoint until SIGTERM, which lets it answer what it has begun.
 
     ``command``: how servers are started; None: by this program. Raises EnvironmentProblem where the endpoint runs already
     or its port is taken.
     """
-    registry = Path(spec.paths.registry).resolve()
     at = spec.deployment.stage if endpoint == "stage" else spec.deployment.prod
-    with Place(registry, family, endpoint).taken(address(at.host, at.port)) as sockets:
+    with Place(registry.root.resolve(), family, endpoint).taken(address(at.host, at.port)) as sockets:
         listening = _listen(at.host, at.port, endpoint)
         front = Front(
             family=family,
             endpoint=endpoint,
-            wanted=partial(Deployments(registry).wanted, family, endpoint),
-            command=command or partial(_server_command, spec),
+            wanted=partial(Deployments(registry.ledger).wanted, family, endpoint),
+            command=command or partial(_server_command, spec, registry),
             sockets=sockets,
             serving=spec.serving,
             shadow_share=spec.deployment.prod.canary.shadow_share if endpoint == "prod" else 0.0,
@@ -54,11 +56,9 @@ def serve_endpoint(spec: RunSpec, family: str, endpoint: EndpointName, *, comman
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _server_command(spec: RunSpec, release: str, path: Path) -> list[str]:
-    paths = spec.paths
-    return start_of(
-        release, registry=Path(paths.registry), journal=paths.journal_folder, serving=spec.serving, socket=path
-    ).command
+def _server_command(spec: RunSpec, registry: Registry, release: str, path: Path) -> list[str]:
+    journal = spec.paths.journal_folder
+    return start_of(release, find=registry.get, journal=journal, serving=spec.serving, socket=path).command
 
 
 def _listen(host: str, port: int, endpoint: EndpointName) -> socket.socket:

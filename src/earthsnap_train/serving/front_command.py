@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from earthsnap_train.spec.deployment import EndpointName
+from earthsnap_train.spec.registry import LocalRegistry, RegistrySpec
 from earthsnap_train.spec.run import RunSpec
 
 
@@ -23,9 +24,16 @@ def endpoint_command(spec: RunSpec, family: str, endpoint: EndpointName) -> list
         sys.executable, "-m", "earthsnap_train", "serve",
         *_overrides({"endpoint": endpoint, "family": family}),
         *_overrides(paths, "paths."),
+        *_registry(spec.registry),
         *_overrides(spec.serving.model_dump(), "serving."),
         *_overrides(deployment, "deployment."),
     ]  # fmt: skip
+
+
+def _registry(registry: RegistrySpec) -> list[str]:
+    if isinstance(registry, LocalRegistry):
+        return []
+    return ["registry=sagemaker", *_overrides(registry.model_dump(exclude={"module", "tags"}), "registry.")]
 
 
 def address(host: str, port: int) -> str:

@@ -70,7 +70,7 @@ class Loaded:
         self._reserve(name, num_bytes)
         try:
             # All of it is opened: its files fit, for there is room for them.
-            service = open_service(start_of(str(folder), registry=folder, journal=None, serving=self.settings))
+            service = open_service(start_of(str(folder), find=None, journal=None, serving=self.settings))
         except BaseException as error:
             with self._lock:
                 del self._num_bytes[name]

@@ -17,6 +17,9 @@ from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.spec.serving import Serving
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from earthsnap_train.release.registry import Release
     from earthsnap_train.serving.service import Service
 
 _BACKLOG = 512
@@ -48,26 +51,24 @@ class Start(SpecModel):
 def start_of(
     release: str,
     *,
-    registry: Path,
+    find: "Callable[[str], Release] | None",
     journal: Path | None,
     serving: Serving,
     host: str = "127.0.0.1",
     port: int = 0,
     socket: Path | None = None,
 ) -> Start:
-    """``release``: a name in the registry, or a folder that holds a release. Raises NotFoundError."""
+    """``release``: a name in the registry, which ``find`` looks up if there is one, or a folder that holds a release. Raises NotFoundError."""
     folder = Path(release).expanduser()
     if (folder / "release.json").is_file():
         described = json.loads((folder / "release.json").read_bytes())
         family = str(described.get("family", folder.resolve().name))
         name = f"{family}-{described['number']}" if "number" in described else family
         digest, path = described.get("digest"), folder.resolve()
-    elif "/" in release:
+    elif "/" in release or find is None:
         raise NotFoundError("no release lies in this folder", where=release, allowed="a folder with release.json")
     else:
-        from earthsnap_train.release.registry import Registry
-
-        found = Registry(registry).get(release)
+        found = find(release)
         name, family, digest, path = found.name, found.family, found.digest, found.path.resolve()
     return Start(
         release=name, family=family, digest=digest, path=path, journal=journal, serving=serving, host=host, port=port,

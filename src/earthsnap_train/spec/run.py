@@ -16,6 +16,7 @@ from earthsnap_train.spec.infra import Infra
 from earthsnap_train.spec.job import Job
 from earthsnap_train.spec.launcher import LauncherSpec
 from earthsnap_train.spec.model import SpecModel
+from earthsnap_train.spec.registry import RegistrySpec
 from earthsnap_train.spec.serving import Serving
 from earthsnap_train.spec.taxonomy import TaxonomySpec
 from earthsnap_train.spec.tracking import Tracking
@@ -62,5 +63,6 @@ class RunSpec(SpecModel):
     aws: Aws
     infra: Infra
     launcher: LauncherSpec
+    registry: RegistrySpec
     tracking: Tracking
     job: Job

@@ -1,13 +1,12 @@
 """``approve``: says that a release may go live."""
 
 import json
-from pathlib import Path
 
-from earthsnap_train.release.ledger import watching
-from earthsnap_train.release.registry import Registry
+from earthsnap_train.release.locks import watching
 from earthsnap_train.release.standing import Standing, family_of
 from earthsnap_train.spec.job import Approve
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.terminal import ORIGIN, say
 
 
@@ -15,10 +14,10 @@ def run(spec: RunSpec) -> tuple[int, None]:
     """Approving twice changes nothing, and says who did it and when."""
     job = spec.job
     assert isinstance(job, Approve)
-    registry = Registry(Path(spec.paths.registry))
+    registry = open_registry(spec)
     changed = registry.approve(job.release, why=job.why, anyway=job.anyway, origin=ORIGIN)
     standing = family_of(registry, job.release).standing(job.release)
-    is_watched = watching(registry.root)
+    is_watched = watching(registry.locks)
     if spec.json_output:
         decision = registry.decision(job.release)
         assert decision is not None

@@ -4,12 +4,12 @@ import getpass
 import os
 import signal
 from contextlib import suppress
-from pathlib import Path
 
 from earthsnap_train.console.app import make_desk
 from earthsnap_train.console.server import address, is_local, listen, make_server
 from earthsnap_train.spec.job import Console
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.terminal import console as console_for_people
 
 
@@ -17,7 +17,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, Console)
     listening = listen(job.host, job.port)
-    desk = make_desk(Path(spec.paths.registry), spec.deployment, is_local=is_local(listening))
+    desk = make_desk(open_registry(spec), spec.deployment, is_local=is_local(listening))
     people = console_for_people()
     if desk.is_local:
         token = desk.sessions.link_for(_user())

@@ -3,13 +3,12 @@
 import json
 import signal
 import threading
-from pathlib import Path
 from types import FrameType
 
 from earthsnap_train.release.endpoint import Endpoint
-from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.deployment import EndpointName
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, console, say
 from launchers.endpoint import LocalEndpoint
@@ -24,7 +23,7 @@ def endpoints(spec: RunSpec, family: str) -> dict[EndpointName, Endpoint]:
 def drive(spec: RunSpec, release: str) -> Arrived:
     """As far as it goes by itself, shown on the terminal; messages are sent however it ends."""
     stop = told_to_end()
-    registry = Registry(Path(spec.paths.registry))
+    registry = open_registry(spec)
     with Follower(console(stderr=spec.json_output)) as follower:
         try:
             return roll_out(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from earthsnap_train.pipeline.forget import find_traces, forget
 from earthsnap_train.pipeline.store import Store
-from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.job import Forget
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.terminal import console as console_for_people
 
 
@@ -14,9 +14,10 @@ def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, Forget)
     store = Store(Path(spec.paths.store))
-    traces = find_traces(job.image, store, Registry(Path(spec.paths.registry)), Path(spec.paths.outputs))
+    registry = open_registry(spec)
+    traces = find_traces(job.image, store, registry, Path(spec.paths.outputs))
     if not job.dry_run:
-        forget(traces, store)
+        forget(traces, store, registry)
     console = console_for_people()
     removed = "would be removed" if job.dry_run else "removed"
     num_folders = len(traces.tracked)

@@ -4,15 +4,14 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
 from earthsnap_train.release.ledger import Entry
-from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.job import History
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.terminal import console
 
 DIGEST_LENGTH = 64
@@ -21,8 +20,9 @@ DIGEST_LENGTH = 64
 def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, History)
-    registry = Registry(Path(spec.paths.registry))
+    registry = open_registry(spec)
     name = None if job.release is None else registry.get(job.release).name
+    registry.hear()
     everything = registry.ledger.history(name)
     shown = everything[-job.last :]
     if spec.json_output:

@@ -16,6 +16,7 @@ from earthsnap_train.release.load import Opened, open_release
 from earthsnap_train.release.registry import Registry, Release
 from earthsnap_train.spec.job import Predict
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.terminal import console as console_for_people
 
 LEAST_SHOWN = 0.005  # a further name that is less likely says nothing to a reader; --json has it all the same
@@ -28,7 +29,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     if not job.photos:
         raise ConfigError("no photograph was given", where="photos", remedy="earthsnap predict PHOTO.jpg FOLDER/")
     photos = list(_files(job.photos))
-    release, why = _release(Registry(Path(spec.paths.registry)), job.release, spec.name)
+    release, why = _release(open_registry(spec), job.release, spec.name)
     console = console_for_people()
     if job.release is None and not spec.json_output:
         console.print(f"answered by {release.name}, {why}", markup=False)
@@ -66,7 +67,7 @@ def _release(registry: Registry, wanted: str | None, family: str) -> tuple[Relea
     if wanted is not None:
         return registry.get(wanted), "as asked"
     known = registry.releases(None if family == "any" else family)
-    deployments = Deployments(registry.root)
+    deployments = Deployments(registry.ledger)
     champions = {one: deployments.champion(one) for one in {release.family for release in known}}
     live = [release for release in known if champions[release.family] == release.number]
     usable = live or [release for release in known if release.state != "Rejected"]

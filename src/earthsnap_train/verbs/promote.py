@@ -1,14 +1,13 @@
 """``promote``: lets a release that waits in stage go on to production."""
 
 import json
-from pathlib import Path
 
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.release.deployments import Deployments
-from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.job import Promote
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.verbs.driving import conclude, drive
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.terminal import ORIGIN, say
 from launchers.rollout import DrivenElsewhere
 
@@ -17,9 +16,9 @@ def run(spec: RunSpec) -> tuple[int, None]:
     """Writes the decision down, then drives, unless a watch does. Raises ConfigError where the release waits for nothing."""
     job = spec.job
     assert isinstance(job, Promote)
-    registry = Registry(Path(spec.paths.registry))
+    registry = open_registry(spec)
     release = registry.get(job.release)
-    deployments = Deployments(registry.root)
+    deployments = Deployments(registry.ledger)
     rollout = deployments.under_way(release.family)
     is_live = deployments.champion(release.family) == release.number
     if not is_live and (rollout is None or rollout.release != release.name or rollout.phase == "stage"):

@@ -1,12 +1,11 @@
 """``reject``: says that a release must not go live; a live one is replaced by what was live before it."""
 
 import json
-from pathlib import Path
 
-from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.standing import aftermath, family_of
 from earthsnap_train.spec.job import Reject
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, say
 
@@ -14,7 +13,7 @@ from earthsnap_train.verbs.terminal import ORIGIN, say
 def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, Reject)
-    registry = Registry(Path(spec.paths.registry))
+    registry = open_registry(spec)
     before = family_of(registry, job.release).standing(job.release)
     changed = registry.reject(job.release, why=job.why, origin=ORIGIN)
     after = family_of(registry, job.release)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +14,7 @@ from earthsnap_train.release.standing import Standing, Tone, families, family_of
 from earthsnap_train.spec.job import Releases
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.verbs.history import log_table
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.terminal import console, say
 
 PAGES = {"report": "report.html", "compared": "comparison.html", "notes": "NOTES.md"}
@@ -24,7 +24,7 @@ STYLES: Mapping[Tone, str] = {"waiting": "yellow", "good": "bold green", "moving
 def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, Releases)
-    registry = Registry(Path(spec.paths.registry))
+    registry = open_registry(spec)
     if job.release is None:
         _list(registry, spec)
     elif job.against is None:
@@ -41,7 +41,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
 def _list(registry: Registry, spec: RunSpec) -> None:
     found = [
         standing
-        for family in families(registry, Deployments(registry.root))
+        for family in families(registry, Deployments(registry.ledger))
         if spec.name in ("any", family.name)
         for standing in family.releases
     ]
@@ -55,8 +55,9 @@ def _list(registry: Registry, spec: RunSpec) -> None:
 
 def as_json(standing: Standing) -> dict[str, object]:
     release = standing.release
-    return release.model_dump(mode="json") | {
-        "name": release.name, "stands": standing.words, "live": standing.is_live, "served": list(standing.served),
+    return release.model_dump(mode="json", exclude={"folder"}) | {
+        "path": str(release.folder), "name": release.name,
+        "stands": standing.words, "live": standing.is_live, "served": list(standing.served),
     }  # fmt: skip
 
 

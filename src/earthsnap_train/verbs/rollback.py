@@ -1,14 +1,13 @@
 """``rollback``: takes a release out of production, or back from half way there."""
 
 import json
-from pathlib import Path
 
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.release.deployments import Deployments
-from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.standing import aftermath, family_of
 from earthsnap_train.spec.job import Rollback
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, say
 
@@ -17,10 +16,10 @@ def run(spec: RunSpec) -> tuple[int, None]:
     """Raises ConfigError where there is nothing to take back, or nothing to go back to."""
     job = spec.job
     assert isinstance(job, Rollback)
-    registry = Registry(Path(spec.paths.registry))
+    registry = open_registry(spec)
     family = family_of(registry, job.release)
     before = family.standing(job.release)
-    Deployments(registry.root).roll_back(family.name, before.release.number, why=job.why, origin=ORIGIN)
+    Deployments(registry.ledger).roll_back(family.name, before.release.number, why=job.why, origin=ORIGIN)
     after = family_of(registry, job.release)
     live = after.live.release.name if after.live is not None else None
     if not before.is_under_way and live == job.release:

@@ -5,6 +5,7 @@ from pathlib import Path
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.spec.job import Serve
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
@@ -22,7 +23,8 @@ def run(spec: RunSpec) -> tuple[int, None]:
         from earthsnap_train.release.endpoint import family_served
         from earthsnap_train.serving.front import serve_endpoint
 
-        serve_endpoint(spec, family_served(Path(spec.paths.registry), job.family), job.endpoint)
+        registry = open_registry(spec)
+        serve_endpoint(spec, registry, family_served(registry, job.family), job.endpoint)
         return 0, None
     if job.models is not None:
         from earthsnap_train.serving.models_server import serve_models
@@ -35,7 +37,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     assert job.release is not None
     start = start_of(
         job.release,
-        registry=Path(spec.paths.registry),
+        find=lambda name: open_registry(spec).get(name),
         journal=spec.paths.journal_folder,
         serving=spec.serving,
         host=job.host,

@@ -8,12 +8,13 @@ from rich.text import Text
 
 from earthsnap_train.evaluation.wording import percent, short_time
 from earthsnap_train.release.deployments import Deployments
-from earthsnap_train.release.ledger import local_time, watching
-from earthsnap_train.release.registry import Registry
+from earthsnap_train.release.ledger import local_time
+from earthsnap_train.release.locks import watching
 from earthsnap_train.release.standing import Family, families
 from earthsnap_train.serving.front_place import Place
 from earthsnap_train.spec.deployment import EndpointName
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.releases import as_json, release_table
 from earthsnap_train.verbs.terminal import console, say
 
@@ -23,15 +24,15 @@ MOST_RELEASES = 5
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
-    registry = Registry(Path(spec.paths.registry))
-    found = families(registry, Deployments(registry.root))
+    registry = open_registry(spec)
+    found = families(registry, Deployments(registry.ledger))
     runs = _runs(Path(spec.paths.outputs))
     if spec.json_output:
         everything = {
             "releases": [as_json(one) for family in found for one in reversed(family.releases)],
             "runs": runs,
             "live": {family.name: _live_as_json(family, registry.root) for family in found},
-            "watching": watching(registry.root),
+            "watching": watching(registry.locks),
         }
         print(json.dumps(everything, indent=1))  # noqa: T201
         return 0, None

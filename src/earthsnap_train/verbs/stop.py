@@ -8,6 +8,7 @@ from earthsnap_train.release.endpoint import family_served
 from earthsnap_train.serving.front_place import Place
 from earthsnap_train.spec.job import Stop
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from launchers.endpoint import stop
 from launchers.sagemaker.stop import stop_run
 
@@ -25,9 +26,8 @@ def run(spec: RunSpec) -> tuple[int, None]:
 
 def _stop_endpoint(spec: RunSpec, job: Stop) -> tuple[dict[str, object], str]:
     assert job.endpoint is not None
-    registry = Path(spec.paths.registry)
-    family = family_served(registry, job.family)
-    ran = stop(Place(registry, family, job.endpoint))
+    family = family_served(open_registry(spec), job.family)
+    ran = stop(Place(Path(spec.paths.registry), family, job.endpoint))
     told = {"family": family, "endpoint": job.endpoint, "stopped": ran}
     return told, f"the endpoint {job.endpoint} of {family} {'has ended' if ran else 'did not run'}"
 

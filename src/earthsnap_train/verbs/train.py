@@ -22,11 +22,11 @@ from earthsnap_train.pipeline.run import Finished, StageOutcome, keep_grouping, 
 from earthsnap_train.pipeline.run import run as run_plan
 from earthsnap_train.pipeline.store import Store, write_atomically
 from earthsnap_train.pipeline.told import told
-from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.launcher import SageMaker
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking.choice import tell_all, trackers
 from earthsnap_train.tracking.port import Tracker
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import console as console_for_people
 from launchers.machine import Sampler
@@ -61,9 +61,9 @@ def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
             )
         return outcomes
 
-    is_here = not isinstance(spec.launcher, SageMaker) or spec.launcher.execute == "offline"
+    is_here = not isinstance(spec.launcher, SageMaker) or spec.launcher.execute is not None
     with Sampler(folder) if is_here else nullcontext():  # elsewhere, this machine's figures say nothing of the work
-        finished = run_plan(spec, folder, launch, store, Registry(Path(spec.paths.registry)))
+        finished = run_plan(spec, folder, launch, store, open_registry(spec))
     tell(spec)  # whoever is to approve does not wait for an upload
     _track(spec, finished, store, chosen, console)
     everything = finished.summary | {"folder": str(folder)}

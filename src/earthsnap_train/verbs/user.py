@@ -2,7 +2,6 @@
 
 import json
 import time
-from pathlib import Path
 
 from rich.table import Table
 
@@ -10,13 +9,14 @@ from earthsnap_train.console.users import Users
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.spec.job import User
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.terminal import console as console_for_people
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, User)
-    users = Users(Path(spec.paths.registry))
+    users = Users(open_registry(spec).ledger)
     if job.login is None:
         if job.remove:
             raise ConfigError("nobody is named", where="login", remedy="earthsnap user login=anna remove=true")

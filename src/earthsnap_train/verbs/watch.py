@@ -1,13 +1,12 @@
 """``watch``: starts the rollout of what is approved, and sends messages, until it is told to end."""
 
 import threading
-from pathlib import Path
 
 from earthsnap_train.release.messages import messengers
-from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.job import Watch
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.verbs.driving import endpoints, told_to_end
+from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.terminal import console as console_for_people
 from launchers.rollout import roll_out
 from launchers.rollout_progress import Follower
@@ -18,7 +17,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     job = spec.job
     assert isinstance(job, Watch)
     stop = told_to_end()
-    registry = Registry(Path(spec.paths.registry))
+    registry = open_registry(spec)
     console = console_for_people(stderr=spec.json_output)
     watcher = Follower(console, family="watch")
 

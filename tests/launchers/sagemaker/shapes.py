@@ -72,6 +72,8 @@ def _size(size: float, shape: Any, where: str) -> Iterator[str]:
 
 def _in_python(pattern: str) -> str:
     """Java's classes of letters, separators and numbers; these stand inside of brackets."""
+    pattern = re.sub(r"\$\{\d+,\d+\}", "", pattern)  # of metadata: a length, which is looked at by itself
+    pattern = pattern.replace(r"\p{L}\p{M}\p{Z}\p{S}\p{N}\p{P}", r"^\x00-\x1f")
     return pattern.replace(r"\p{L}\p{Z}\p{N}_", r"\w ").replace(r"\p{Alnum}", "a-zA-Z0-9")
 
 

@@ -259,8 +259,9 @@ def test_what_may_not_be_asked_is_said_in_our_words(service: Service) -> None:
 
     with pytest.raises(EnvironmentProblem) as caught:
         service.stacks.diff(NAME, "{}", {})
-    assert (caught.value.what, caught.value.where) == ("AWS refuses: User anna is not authorized", NAME)
-    assert caught.value.remedy == "ask whoever keeps the account for this right"
+    said = "DescribeStacks was refused: User anna is not authorized (AccessDenied)"
+    assert (caught.value.what, caught.value.where) == (said, NAME)
+    assert caught.value.remedy == "the role or user that runs this needs the permission for DescribeStacks"
 
 
 def test_outputs_are_told(service: Service) -> None:
