@@ -5,15 +5,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from earthsnap_train.spec.deployment import EndpointName
+from earthsnap_train.spec.deployment import EndpointName, local
 from earthsnap_train.spec.run import RunSpec
 
 
 def endpoint_command(spec: RunSpec, family: str, endpoint: EndpointName) -> list[str]:
     """Serves an endpoint, as this declaration says."""
-    at = spec.deployment.stage if endpoint == "stage" else spec.deployment.prod
+    on = local(spec.deployment)
+    at = on.stage if endpoint == "stage" else on.prod
     deployment: dict[str, object] = {f"{endpoint}.host": at.host, f"{endpoint}.port": at.port}
-    deployment["prod.canary.shadow_share"] = spec.deployment.prod.canary.shadow_share
+    deployment["prod.canary.shadow_share"] = on.prod.canary.shadow_share
     paths = {name: str(Path(getattr(spec.paths, name)).resolve()) for name in ("registry", "journal")}
     return [
         sys.executable, "-m", "earthsnap_train", "serve",
