@@ -63,7 +63,6 @@ class SageMakerEndpoint:
         self.look_every_s = look_every_s
         self._family, self._endpoint, self._on, self._serving = family, endpoint, on, serving
         self._bucket, self._wanted, self._release, self._wait = bucket, wanted, release, wait
-        self._places: dict[str, str] = {}
         self._asked: tuple[str, float] | None = None  # which config the service was asked for, and when
 
     def ensure(self) -> None:
@@ -131,11 +130,11 @@ class SageMakerEndpoint:
         except Absent:
             return None
         pending: Mapping[str, Any] = said.get("PendingDeploymentSummary", {})
+        first = said.get("EndpointConfigName") if said["EndpointStatus"] == "Creating" else None
         return Live(
             status=said["EndpointStatus"],
             config=said.get("EndpointConfigName", ""),
-            goal=pending.get("EndpointConfigName")
-            or (said.get("EndpointConfigName") if said["EndpointStatus"] == "Creating" else None),
+            goal=pending.get("EndpointConfigName", first),
             reason=said.get("FailureReason", ""),
         )
 
@@ -170,15 +169,14 @@ class SageMakerEndpoint:
         """A canary with a share takes everything over in the end; one without answers unseen, beside stable."""
         shadows = wish.canary is not None and wish.share == 0
         first = wish.stable if shadows or wish.canary is None else wish.canary
-        beside = None
-        if shadows and wish.canary is not None:
-            beside = (self._release(wish.canary), self._place(wish.canary))
-        return made(self._release(first), self._place(first), self._on, self._serving, self._endpoint, beside=beside)
-
-    def _place(self, name: str) -> str:
-        if name not in self._places:
-            self._places[name] = bring(self._release(name), self._bucket, prefix=self._on.prefix)
-        return self._places[name]
+        beside = wish.canary if shadows else None
+        return made(
+            self._release(first),
+            self._on,
+            self._serving,
+            self._endpoint,
+            beside=None if beside is None else self._release(beside),
+        )
 
     # ---- asking
 
@@ -209,10 +207,10 @@ class SageMakerEndpoint:
         self._asked = asked
 
     def _make(self, target: Made) -> None:
-        for operation, request in (
-            *(("create_model", one) for one in target.models),
-            ("create_endpoint_config", target.config),
-        ):
+        for release in target.releases:
+            bring(release, self._bucket, prefix=self._on.prefix)
+        models = [("create_model", model) for model in target.models]
+        for operation, request in (*models, ("create_endpoint_config", target.config)):
             with suppress(Exists):
                 self.aws.call("sagemaker", operation, **request)
 

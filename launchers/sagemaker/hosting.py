@@ -15,6 +15,7 @@ from earthsnap_train.spec.deployment_sagemaker import Capture, SageMakerProd, Sh
 from earthsnap_train.spec.rollout import Step
 from earthsnap_train.spec.serving import Serving
 from launchers.sagemaker.names import short
+from launchers.sagemaker.released import key_of
 
 LIMIT = 63  # characters of an endpoint, a config or a model
 VARIANT = "release"  # the same for every release: only so does an update keep its capacity
@@ -42,10 +43,11 @@ _OWN_DISKS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A config and the models that it names, as requests of CreateEndpointConfig and CreateModel."""
+    """A config and its models, as requests of CreateEndpointConfig and CreateModel, and the releases that they serve."""
 
     config: Mapping[str, Any]
     models: tuple[Mapping[str, Any], ...]
+    releases: tuple[Release, ...]
 
     @property
     def name(self) -> str:
@@ -57,20 +59,19 @@ def endpoint_name(family: str, endpoint: EndpointName) -> str:
 
 
 def made(
-    release: Release, place: str, on: SageMaker, serving: Serving, endpoint: EndpointName,
-    *, beside: tuple[Release, str] | None = None,
-) -> Made:  # fmt: skip
-    """``place``: the key of the release's files. ``beside``: a release that answers too, unseen, and its place."""
+    release: Release, on: SageMaker, serving: Serving, endpoint: EndpointName, *, beside: Release | None = None
+) -> Made:
+    """``beside``: a release that answers too, unseen."""
     settings = on.stage if endpoint == "stage" else on.prod
     name = endpoint_name(release.family, endpoint)
-    models = [_model(release, place, on, serving, name)]
+    models = [_model(release, on, serving, name)]
     variants = {
         "ProductionVariants": [_variant(VARIANT, models[0], settings.instance_type, settings.instance_count, 1.0)]
     }
     if beside is not None:
         shadow = on.prod.shadow
         assert isinstance(shadow, Shadow)
-        models.append(_model(*beside, on, serving, name))
+        models.append(_model(beside, on, serving, name))
         variants["ShadowProductionVariants"] = [
             _variant(SHADOW, models[1], shadow.instance_type, shadow.instance_count, shadow.share)
         ]
@@ -81,11 +82,12 @@ def made(
         **(_capture(settings.capture, on, release.family, endpoint) if settings.capture is not None else {}),
         "Tags": _tags(on, release),
     }
+    served = (release,) if beside is None else (release, beside)
     named = _named(f"{name}-{release.number}", config)
-    return Made(config={"EndpointConfigName": named, **config}, models=tuple(models))
+    return Made(config={"EndpointConfigName": named, **config}, models=tuple(models), releases=served)
 
 
-def _model(release: Release, place: str, on: SageMaker, serving: Serving, endpoint: str) -> dict[str, Any]:
+def _model(release: Release, on: SageMaker, serving: Serving, endpoint: str) -> dict[str, Any]:
     environment = {
         "EARTHSNAP_METRICS": endpoint,  # where a line of figures a minute comes from
         "EARTHSNAP_SERVING": serving.model_dump_json(),
@@ -96,7 +98,7 @@ def _model(release: Release, place: str, on: SageMaker, serving: Serving, endpoi
             "Environment": environment,
             "ModelDataSource": {
                 "S3DataSource": {
-                    "S3Uri": f"s3://{on.bucket}/{place}", "S3DataType": "S3Prefix", "CompressionType": "None",
+                    "S3Uri": f"s3://{on.bucket}/{key_of(release, on.prefix)}", "S3DataType": "S3Prefix", "CompressionType": "None",
                 }
             },
         },

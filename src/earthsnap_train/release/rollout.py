@@ -107,6 +107,16 @@ def due(
     return newest if newest != champion else None
 
 
+def asked_for(
+    release: str, log: Sequence[Entry], approved: Collection[str], champion: str | None, under_way: Rollout | None
+) -> bool:
+    """Whether a message that this release was approved still asks for anything: such messages come late, and again.
+
+    Not where a rollout began after its approval and ended, and not where a later approval is due.
+    """
+    return release == champion or due(log, approved, champion, under_way, left_over=True) == release
+
+
 # ---- the canary
 
 

@@ -34,7 +34,7 @@ class Check:
 def run_tests(
     transport: Transport, release: Release, tests: StageTests, precision: Precision, heard: Callable[[Check], None]
 ) -> list[Check]:
-    """All of them, whether or not one fails; ``heard`` hears of each when it has ended. ``transport``: to the stage endpoint."""
+    """All of them, whether or not one fails; ``heard`` hears of each when it has ended. ``transport``: to the endpoint."""
     return asyncio.run(_Stage(transport, release, tests, precision).run(heard))
 
 

@@ -1,6 +1,5 @@
 """How the tests in stage reach what they test: a port, and the one that is HTTP."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -73,5 +72,5 @@ class HttpTransport:
                 said = await response.json(content_type=None)
                 who = response.headers.get(RELEASE_HEADER)
                 return Reply(status=response.status, release=who, json=said if isinstance(said, dict) else {})
-        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise NoAnswer(f"{type(error).__name__}: {error}".rstrip(": ")) from error

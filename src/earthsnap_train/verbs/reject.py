@@ -7,6 +7,7 @@ from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.standing import aftermath, family_of
 from earthsnap_train.spec.job import Reject
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.driving import follow
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, say
 
@@ -18,6 +19,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     before = family_of(registry, job.release).standing(job.release)
     changed = registry.reject(job.release, why=job.why, origin=ORIGIN)
     after = family_of(registry, job.release)
+    follow(spec, registry, after.name)
     production = aftermath(before, after)
     if spec.json_output:
         decision = registry.decision(job.release)

@@ -9,6 +9,7 @@ from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.standing import aftermath, family_of
 from earthsnap_train.spec.job import Rollback
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.driving import follow
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, say
 
@@ -21,6 +22,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     family = family_of(registry, job.release)
     before = family.standing(job.release)
     Deployments(registry.root).roll_back(family.name, before.release.number, why=job.why, origin=ORIGIN)
+    follow(spec, registry, family.name)
     after = family_of(registry, job.release)
     live = after.live.release.name if after.live is not None else None
     if not before.is_under_way and live == job.release:
