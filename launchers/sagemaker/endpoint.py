@@ -55,12 +55,10 @@ class SageMakerEndpoint:
     def __init__(
         self, family: str, endpoint: EndpointName, *, on: SageMaker, serving: Serving, aws: Aws, bucket: Bucket,
         wanted: Callable[[], Wanted | None], release: Callable[[str], Release], wait: Callable[[float], bool],
-        look_every_s: float = LOOK_EVERY_S,
     ) -> None:  # fmt: skip
         self.name = endpoint_name(family, endpoint)
         self.url = f"https://runtime.sagemaker.{on.region}.amazonaws.com/endpoints/{self.name}/invocations"
         self.aws = aws
-        self.look_every_s = look_every_s
         self._family, self._endpoint, self._on, self._serving = family, endpoint, on, serving
         self._bucket, self._wanted, self._release, self._wait = bucket, wanted, release, wait
         self._asked: tuple[str, float] | None = None  # which config the service was asked for, and when
@@ -219,5 +217,5 @@ class SageMakerEndpoint:
             assert_scaling(self.aws, self._on.prod.autoscaling, self.name)
 
     def pause(self) -> None:
-        if self._wait(self.look_every_s):
+        if self._wait(LOOK_EVERY_S):
             raise KeyboardInterrupt

@@ -98,7 +98,9 @@ def _model(release: Release, on: SageMaker, serving: Serving, endpoint: str) -> 
             "Environment": environment,
             "ModelDataSource": {
                 "S3DataSource": {
-                    "S3Uri": f"s3://{on.bucket}/{key_of(release, on.prefix)}", "S3DataType": "S3Prefix", "CompressionType": "None",
+                    "S3Uri": f"s3://{on.bucket}/{key_of(release, on.prefix)}",
+                    "S3DataType": "S3Prefix",
+                    "CompressionType": "None",
                 }
             },
         },

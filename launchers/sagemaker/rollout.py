@@ -4,7 +4,7 @@ The service itself moves production, step by step, and goes back at an alarm. He
 is live afterwards is compared with what was asked for: a release is champion only then.
 """
 
-import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -34,16 +34,16 @@ PHOTOGRAPH = "application/octet-stream"
 
 
 def endpoints(
-    on: SageMaker, serving: Serving, registry: Registry, family: str, stop: threading.Event,
+    on: SageMaker, serving: Serving, registry: Registry, family: str, wait: Callable[[float], bool],
     *, aws: Aws | None = None, bucket: Bucket | None = None,
 ) -> dict[EndpointName, SageMakerEndpoint]:  # fmt: skip
-    """``aws``, ``bucket``: None for AWS itself."""
+    """``wait``: as ``Event.wait``, True where this process is about to end. ``aws``, ``bucket``: None for AWS itself."""
     aws = aws or Boto(on.region)
     bucket = bucket or S3Bucket(on.bucket, kms_key=on.kms_key)
     names: tuple[EndpointName, ...] = ("stage", "prod")
     return {
         name: SageMakerEndpoint(
-            family, name, on=on, serving=serving, aws=aws, bucket=bucket, release=registry.get, wait=stop.wait,
+            family, name, on=on, serving=serving, aws=aws, bucket=bucket, release=registry.get, wait=wait,
             wanted=partial(Deployments(registry.root).wanted, family, name),
         )
         for name in names
@@ -71,7 +71,7 @@ class HostedDriver(Driver):
 
     def _pause(self) -> None:
         self._maybe_stop()
-        self.stop.wait(self.prod.look_every_s)
+        self.prod.pause()
 
     def _canary(self, rollout: Rollout, action: Action) -> None:
         """All steps at once, for the service takes them by itself."""
@@ -103,15 +103,18 @@ class HostedDriver(Driver):
     def _until_there(self, rollout: Rollout, what: str) -> None:
         """Until what is wanted of production is live. Sent back where the service gave up or went back."""
         waited_s = 0.0
-        while not (seen := self.prod.observe()).ready:
-            served = seen.releases[self.name]
-            if served.state == "failed":
+        while True:
+            seen = self.prod.observe()
+            self._goes_on(rollout)
+            served = seen.releases.get(self.name)  # None where somebody took it back just now
+            if served is not None and served.state == "failed":
                 self._fail(rollout, f"{what}: {served.reason}", {"passed": False}, outcome="rolled back")
+            if served is not None and seen.ready:
+                return
             if waited_s > self._on.prod.max_update_s + self.load_within_s:
                 raise self._not_loaded("prod", seen)
-            self._goes_on(rollout)
             self._pause()
-            waited_s += self.prod.look_every_s
+            waited_s += LOOK_EVERY_S
 
     def _shadow(self, rollout: Rollout, shadow: Shadow, champion: str) -> None:
         """It answers a share of production's requests too, unseen, beside the champion; judged as a canary is.
@@ -133,7 +136,7 @@ class HostedDriver(Driver):
         while True:
             self._goes_on(rollout)
             self._pause()
-            elapsed_s += self.prod.look_every_s
+            elapsed_s += LOOK_EVERY_S
             now = datetime.now(UTC)
             new, old = (
                 measured(self.prod.aws, self.prod.name, variant, name, begun=begun, ended=now)

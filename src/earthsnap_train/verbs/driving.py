@@ -26,7 +26,7 @@ def endpoints(
     if isinstance(spec.deployment, SageMaker):
         from launchers.sagemaker.rollout import endpoints as hosted
 
-        return hosted(spec.deployment, spec.serving, registry, family, stop)
+        return hosted(spec.deployment, spec.serving, registry, family, stop.wait)
     return {"stage": LocalEndpoint(spec, family, "stage"), "prod": LocalEndpoint(spec, family, "prod")}
 
 
@@ -44,7 +44,7 @@ def follow(spec: RunSpec, registry: Registry, family: str) -> None:
         from launchers.sagemaker.rollout import endpoints as hosted
         from launchers.sagemaker.rollout import follow as follow_wish
 
-        follow_wish(hosted(spec.deployment, spec.serving, registry, family, told_to_end())["prod"])
+        follow_wish(hosted(spec.deployment, spec.serving, registry, family, told_to_end().wait)["prod"])
 
 
 def drive(spec: RunSpec, release: str) -> Arrived:

@@ -52,7 +52,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
         on = spec.deployment
         threading.Thread(
             target=follow_wishes, daemon=True,
-            args=(registry, lambda family: hosted(on, spec.serving, registry, family, stop)["prod"], watcher.line, stop),
+            args=(registry, lambda family: hosted(on, spec.serving, registry, family, stop.wait)["prod"], watcher.line, stop),
         ).start()  # fmt: skip
     receivers = messengers(spec.deployment.messages, watcher.line)
     watch(registry, drive, receivers, watcher.line, once=job.once, stop=stop)
