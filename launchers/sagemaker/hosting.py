@@ -10,6 +10,7 @@ from typing import Any
 
 from earthsnap_train.pipeline.plan import digest_of
 from earthsnap_train.release.registry import Release
+from earthsnap_train.serving.minutes import VARIABLE
 from earthsnap_train.spec.deployment import EndpointName, SageMaker
 from earthsnap_train.spec.deployment_sagemaker import Capture, SageMakerProd, Shadow
 from earthsnap_train.spec.rollout import Step
@@ -89,8 +90,9 @@ def made(
 
 def _model(release: Release, on: SageMaker, serving: Serving, endpoint: str) -> dict[str, Any]:
     environment = {
-        "EARTHSNAP_METRICS": endpoint,  # where a line of figures a minute comes from
-        "EARTHSNAP_SERVING": serving.model_dump_json(),
+        VARIABLE: endpoint,  # where a line of figures a minute comes from
+        # Golden answers depend on these; how much a container takes on is the image's business.
+        "EARTHSNAP_SERVING": f"serving.engine={serving.engine} serving.precision={serving.precision}",
     }
     request: dict[str, Any] = {
         "PrimaryContainer": {

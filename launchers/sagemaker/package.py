@@ -12,7 +12,7 @@ Status = Literal["Approved", "Rejected", "PendingManualApproval"]
 
 
 class Package(BaseModel):
-    """``digest`` and ``number`` of the release, as whoever registered it wrote them; ``status`` is today's, not the event's."""
+    """Digest, family and number are the release's, as whoever registered it wrote them; ``status`` is today's."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,6 +20,7 @@ class Package(BaseModel):
     status: Status
     why: str
     digest: str
+    family: str | None
     number: str | None
 
 
@@ -41,6 +42,7 @@ def describe(aws: Aws, arn: str) -> Package:
         status=cast(Status, said.get("ModelApprovalStatus", "PendingManualApproval")),
         why=said.get("ApprovalDescription", ""),
         digest=about["digest"],
+        family=about.get("family"),
         number=about.get("number"),
     )
 
@@ -50,7 +52,9 @@ def release_of(package: Package, registry: Registry) -> Release:
     found = [
         release
         for release in registry.releases()
-        if release.digest == package.digest and package.number in (None, str(release.number))
+        if release.digest == package.digest
+        and package.family in (None, release.family)
+        and package.number in (None, str(release.number))
     ]
     if len(found) != 1:
         names = ", ".join(release.name for release in found)

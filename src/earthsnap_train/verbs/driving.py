@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.release.endpoint import Endpoint
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.deployment import EndpointName, Local, SageMaker
@@ -19,9 +18,7 @@ from launchers.rollout import Arrived, Driver, roll_out
 from launchers.rollout_progress import Follower
 
 
-def endpoints(
-    spec: RunSpec, registry: Registry, family: str, stop: threading.Event
-) -> Mapping[EndpointName, Endpoint]:
+def endpoints(spec: RunSpec, registry: Registry, family: str, stop: threading.Event) -> Mapping[EndpointName, Endpoint]:
     """Of this machine, or hosted, as is declared."""
     if isinstance(spec.deployment, SageMaker):
         from launchers.sagemaker.rollout import endpoints as hosted
@@ -36,15 +33,6 @@ def kind_of_driver(spec: RunSpec) -> type[Driver]:
 
         return HostedDriver
     return Driver
-
-
-def follow(spec: RunSpec, registry: Registry, family: str) -> None:
-    """Has production serve what the registry wants by now. Endpoints of this machine look for themselves."""
-    if isinstance(spec.deployment, SageMaker) and Deployments(registry.root).wanted(family, "prod") is not None:
-        from launchers.sagemaker.rollout import endpoints as hosted
-        from launchers.sagemaker.rollout import follow as follow_wish
-
-        follow_wish(hosted(spec.deployment, spec.serving, registry, family, told_to_end().wait)["prod"])
 
 
 def drive(spec: RunSpec, release: str) -> Arrived:

@@ -9,7 +9,7 @@ from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.standing import aftermath, family_of
 from earthsnap_train.spec.job import Rollback
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.verbs.driving import follow
+from earthsnap_train.verbs.hosted import follow
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, say
 

@@ -10,7 +10,8 @@ from earthsnap_train.release.rollout import asked_for
 from earthsnap_train.release.standing import aftermath, family_of
 from earthsnap_train.spec.job import Rollout
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.verbs.driving import conclude, drive, follow
+from earthsnap_train.verbs.driving import conclude, drive
+from earthsnap_train.verbs.hosted import follow
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, say
 
@@ -49,7 +50,9 @@ def _heed(spec: RunSpec, arn: str) -> tuple[int, None]:
         print(json.dumps({"release": release.name, "at": None}, indent=1))  # noqa: T201
     else:
         words = family_of(registry, release.name).standing(release.name).words
-        say({"nothing to do": f"{release.name}: {words}; earthsnap rollout release={release.name} does it all the same"})
+        say(
+            {"nothing to do": f"{release.name}: {words}; earthsnap rollout release={release.name} does it all the same"}
+        )
     return 0, None
 
 

@@ -68,7 +68,9 @@ class FakeAws:
                 raise Killed
         return said
 
-    def invoke(self, endpoint: str, body: bytes, *, content_type: str, attributes: str | None = None) -> tuple[int, bytes]:
+    def invoke(
+        self, endpoint: str, body: bytes, *, content_type: str, attributes: str | None = None
+    ) -> tuple[int, bytes]:
         return self.answer(self.place(endpoint), body, content_type, attributes)
 
     def place(self, endpoint: str) -> str:
@@ -117,7 +119,9 @@ class FakeAws:
         endpoint = self.endpoints[request["EndpointName"]]
         if endpoint["EndpointStatus"] in ("Creating", "Updating"):
             self._look(endpoint)
-        said = {key: endpoint[key] for key in ("EndpointConfigName", "EndpointStatus", "FailureReason") if key in endpoint}
+        said = {
+            key: endpoint[key] for key in ("EndpointConfigName", "EndpointStatus", "FailureReason") if key in endpoint
+        }
         if "goal" in endpoint:
             said["PendingDeploymentSummary"] = {"EndpointConfigName": endpoint["goal"]["EndpointConfigName"]}
         return said
@@ -128,7 +132,11 @@ class FakeAws:
         if goal.get("DeploymentConfig") and self.during is not None:
             during, self.during = self.during, None
             during()
-        heeded = [one["AlarmName"] for one in goal.get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {}).get("Alarms", ())]
+        heeded = (
+            [one["AlarmName"] for one in goal["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]]
+            if "DeploymentConfig" in goal
+            else []
+        )
         if any(self.alarms.get(name) == "ALARM" for name in heeded):
             endpoint["EndpointStatus"] = "InService"  # as quietly as the service does it
             del endpoint["goal"]
@@ -162,7 +170,9 @@ class FakeAws:
 
     def _describe_alarms(self, request: dict[str, Any]) -> Mapping[str, Any]:
         there = [name for name in request["AlarmNames"] if name in self.alarms]
-        return {"MetricAlarms": [{"AlarmName": n, "StateValue": self.alarms[n], "StateReason": "so it is"} for n in there]}
+        return {
+            "MetricAlarms": [{"AlarmName": n, "StateValue": self.alarms[n], "StateReason": "so it is"} for n in there]
+        }
 
     def _set_alarm_state(self, request: dict[str, Any]) -> Mapping[str, Any]:
         self.set_off(request["AlarmName"], request["StateReason"])

@@ -1,4 +1,4 @@
-"""Rollouts to hosted endpoints: the real driver, registry and tests; AWS is a stand-in that holds every request to its model."""
+"""Rollouts to hosted endpoints: the real driver, registry and tests; AWS is a stand-in that knows its requests."""
 
 import threading
 from pathlib import Path
@@ -284,6 +284,8 @@ def test_a_shadow_that_fails_users_goes_and_the_champion_answers_alone(shadowed:
 
     with pytest.raises(StageError, match="errors: 100 of 500"):
         shadowed.roll_out(SECOND)
-    config = shadowed.aws.configs[shadowed.aws.endpoints[PROD].get("goal", shadowed.aws.endpoints[PROD])["EndpointConfigName"]]
+    config = shadowed.aws.configs[
+        shadowed.aws.endpoints[PROD].get("goal", shadowed.aws.endpoints[PROD])["EndpointConfigName"]
+    ]
     assert "ShadowProductionVariants" not in config
     assert shadowed.live == FIRST
