@@ -6,6 +6,7 @@ from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 
 from earthsnap_train.release.deployments import Deployments
@@ -13,6 +14,7 @@ from earthsnap_train.release.registry import Registry
 from earthsnap_train.serving.body import INFO_ATTRIBUTE
 from earthsnap_train.spec.deployment import EndpointName, SageMaker
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.spec.validate import validate
 from launchers.rollout import Arrived, roll_out
 from launchers.rollout_progress import Follower
 from launchers.sagemaker.bucket import FolderBucket
@@ -35,15 +37,28 @@ STAGE, PROD = f"{FAMILY}-stage", f"{FAMILY}-prod"
 
 
 @cache
-def hosted(*overrides: str) -> RunSpec:
-    return declare("status", *HOSTED, *overrides)
+def _declared() -> str:
+    return declare("status", *HOSTED).model_dump_json(by_alias=True)
+
+
+def hosted(*changes: str) -> RunSpec:
+    """Declared with these changes: values as in YAML, which take less time than overrides on a command line."""
+    plain = json.loads(_declared())
+    for change in changes:
+        key, _, value = change.partition("=")
+        *folders, leaf = key.split(".")
+        place = plain
+        for folder in folders:
+            place = place[folder]
+        place[leaf] = yaml.safe_load(value)
+    return validate(plain)
 
 
 class HostedKit:
     """``answer``: what answers for a release; None: a stand-in that knows the golden answers, and obeys ``tell``."""
 
     def __init__(self, folder: Path, *overrides: str, family: str = FAMILY, answer: Answer | None = None) -> None:
-        self.spec = hosted(*overrides)
+        self.spec = hosted(f"paths.registry={folder / 'registry'}", *overrides)
         assert isinstance(self.spec.deployment, SageMaker)
         self.on = self.spec.deployment
         self.family = family
