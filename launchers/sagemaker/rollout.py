@@ -97,8 +97,8 @@ class HostedDriver(Driver):
         )
 
     def _ask(self) -> None:
-        self._moved = True
         self.prod.ensure()
+        self._moved = True
 
     def _until_there(self, rollout: Rollout, what: str) -> None:
         """Until what is wanted of production is live. Sent back where the service gave up or went back."""
@@ -190,7 +190,9 @@ class HostedDriver(Driver):
         try:
             return super().drive()
         except EarthsnapError:
-            if self._moved:  # what was asked for last may be what nobody wants any more
+            rollout = self.deployments.under_way(self.family)
+            if self._moved and (rollout is None or rollout.release != self.name):
+                # It is over, and what this process asked for last is wanted no more.
                 with suppress(EnvironmentProblem):
                     self.prod.ensure()
             raise

@@ -65,7 +65,7 @@ def conclude(spec: RunSpec, arrived: Arrived) -> None:
         say(
             {
                 "waits": f"{arrived.release} passed its tests and waits for a person",
-                "try it" if isinstance(spec.deployment, Local) else "at": f"{arrived.url}/",
+                **({"try it": f"{arrived.url}/"} if isinstance(spec.deployment, Local) else {"at": arrived.url}),
                 "next": f"earthsnap promote release={arrived.release}",
             }
         )

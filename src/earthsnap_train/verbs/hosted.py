@@ -9,8 +9,14 @@ from earthsnap_train.spec.run import RunSpec
 
 
 def follow(spec: RunSpec, registry: Registry, family: str) -> None:
-    """Has production serve what the registry wants by now, at once. Raises EnvironmentProblem where it does not."""
-    if isinstance(spec.deployment, SageMaker) and Deployments(registry.root).wanted(family, "prod") is not None:
+    """Has production serve what the registry wants by now, at once. Nothing while a rollout is under way, whose driver does it.
+
+    Raises EnvironmentProblem where production does not come to it.
+    """
+    if not isinstance(spec.deployment, SageMaker):
+        return
+    deployments = Deployments(registry.root)
+    if deployments.wanted(family, "prod") is not None and deployments.under_way(family) is None:
         from launchers.sagemaker.rollout import endpoints, follow
 
         follow(endpoints(spec.deployment, spec.serving, registry, family, Event().wait)["prod"])

@@ -19,7 +19,10 @@ def run(spec: RunSpec) -> tuple[int, None]:
     before = family_of(registry, job.release).standing(job.release)
     changed = registry.reject(job.release, why=job.why, origin=ORIGIN)
     after = family_of(registry, job.release)
-    follow(spec, registry, after.name)
+    if (
+        before.is_live or before.is_under_way or not changed
+    ):  # an earlier call may have ended before production followed
+        follow(spec, registry, after.name)
     production = aftermath(before, after)
     if spec.json_output:
         decision = registry.decision(job.release)

@@ -40,7 +40,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
         follower.line(
             f"{release} is live at {arrived.url}"
             if arrived.at == "live"
-            else f"{release} waits for a person: try it at {arrived.url}, then earthsnap promote release={release}"
+            else f"{release} waits for a person: it is at {arrived.url}, and then earthsnap promote release={release}"
         )
 
     if not job.once:

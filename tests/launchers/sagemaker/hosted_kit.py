@@ -22,7 +22,7 @@ from launchers.sagemaker.endpoint import SageMakerEndpoint
 from launchers.sagemaker.rollout import HostedDriver, endpoints
 from tests.conftest import declare
 from tests.launchers.release_stand_in import StandIn
-from tests.launchers.rollout_kit import FAMILY
+from tests.launchers.rollout_kit import FAMILY, make_release
 from tests.launchers.sagemaker.fake_aws import Answer, FakeAws
 
 HOSTED = (
@@ -52,6 +52,16 @@ def hosted(*changes: str) -> RunSpec:
             place = place[folder]
         place[leaf] = yaml.safe_load(value)
     return validate(plain)
+
+
+def three_approved(root: Path) -> Registry:
+    """The second release went live after the first, as the registry says; the third waits for its rollout."""
+    registry, deployments = Registry(root), Deployments(root)
+    for seed in (1, 2):
+        make_release(registry, seed=seed)
+        deployments.go_live(deployments.begin(FAMILY, seed, origin="test"), standby=False, origin="test")
+    make_release(registry, seed=3)
+    return registry
 
 
 class HostedKit:

@@ -15,20 +15,14 @@ from launchers.sagemaker.package import Package, describe, release_of
 from tests.conftest import Said
 from tests.launchers.rollout_kit import FAMILY, FIRST, SECOND, THIRD, make_release
 from tests.launchers.sagemaker.fake_aws import FakeAws
+from tests.launchers.sagemaker.hosted_kit import three_approved
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/plants-release/2"
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    """Three approved releases; the second went live after the first."""
-    registry = Registry(tmp_path / "registry")
-    deployments = Deployments(registry.root)
-    for seed in (1, 2):
-        make_release(registry, seed=seed)
-        deployments.go_live(deployments.begin(FAMILY, seed, origin="test"), standby=False, origin="test")
-    make_release(registry, seed=3)
-    return registry
+    return three_approved(tmp_path / "registry")
 
 
 def is_asked_for(registry: Registry, release: str) -> bool:
