@@ -3,7 +3,9 @@
 Requests and answers are botocore's, so that a stand-in can be held against botocore's own model of them.
 """
 
+import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from earthsnap_train.errors import EnvironmentProblem
@@ -13,6 +15,7 @@ INVOKE_TIMEOUT_S = 65  # SageMaker itself gives up after 60
 MAX_INVOCATIONS = 64  # at once
 _ABSENT = ("could not find", "does not exist", "not found")
 _EXISTS = ("already exist",)
+_ONE_AT_A_TIME = threading.Lock()  # clients may be shared by threads; making one may not
 _BUSY = ("in-progress", "in progress", "cannot update", "being updated")
 
 
@@ -65,7 +68,7 @@ class Boto:
             max_pool_connections=MAX_INVOCATIONS,
         )  # fmt: skip
         again = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=CONNECT_TIMEOUT_S)
-        self._session = boto3.session.Session(region_name=region)
+        self._make = partial(boto3.client, region_name=region)
         self._clients: dict[str, Any] = {}
         self._configs = {"sagemaker-runtime": once}
         self._config = again
@@ -73,9 +76,10 @@ class Boto:
         self._failed: type[Exception] = botocore.exceptions.BotoCoreError
 
     def client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = self._session.client(service, config=self._configs.get(service, self._config))
-        return self._clients[service]
+        with _ONE_AT_A_TIME:
+            if service not in self._clients:
+                self._clients[service] = self._make(service, config=self._configs.get(service, self._config))
+            return self._clients[service]
 
     def call(self, service: str, operation: str, **request: Any) -> Mapping[str, Any]:
         try:
