@@ -14,7 +14,7 @@ from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.release.endpoint import Observed
 from earthsnap_train.serving.front_command import address, endpoint_command
 from earthsnap_train.serving.front_place import Place
-from earthsnap_train.spec.deployment import EndpointName
+from earthsnap_train.spec.deployment import EndpointName, local
 from earthsnap_train.spec.run import RunSpec
 
 START_TIMEOUT_S = 60.0
@@ -32,7 +32,8 @@ class LocalEndpoint:
     def __init__(
         self, spec: RunSpec, family: str, endpoint: EndpointName, *, command: Sequence[str] | None = None
     ) -> None:  # fmt: skip
-        at = spec.deployment.stage if endpoint == "stage" else spec.deployment.prod
+        on = local(spec.deployment)
+        at = on.stage if endpoint == "stage" else on.prod
         self.url = address(at.host, at.port)
         self._place = Place(Path(spec.paths.registry).resolve(), family, endpoint)
         self._command = command or endpoint_command(spec, family, endpoint)

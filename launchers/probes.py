@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from earthsnap_train.release.golden import Photograph, difference
-from earthsnap_train.release.stage_tests import RELEASE_HEADER
+from earthsnap_train.release.transport import RELEASE_HEADER
 
 PROBE_TIMEOUT_S = 15.0
 AT_ONCE = 2

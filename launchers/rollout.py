@@ -19,8 +19,9 @@ from earthsnap_train.release.locks import Held, Locks
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.rollout import PATIENCE, Action, Situation, Verdict, judge, next_action
 from earthsnap_train.release.stage_tests import Check, run_tests
+from earthsnap_train.release.transport import HttpTransport, Transport
 from earthsnap_train.serving.runtimes import Precision
-from earthsnap_train.spec.deployment import Deployment, EndpointName
+from earthsnap_train.spec.deployment import Deployment, EndpointName, ProdEndpoint, local
 from launchers.loading import LOAD_WITHIN_S, is_up, not_loaded, observe_or_start
 from launchers.probes import Probes
 from launchers.rollout_progress import Follower, Watched
@@ -56,17 +57,20 @@ def roll_out(
     precision: Precision,
     origin: str,
     stop: threading.Event | None = None,
+    kind: "type[Driver] | None" = None,
 ) -> Arrived:
     """Goes on from wherever the rollout of this release is. ``stop``: leaves it where it is, by KeyboardInterrupt.
 
-    ``precision``: in which the endpoints compute.
+    ``precision``: in which the endpoints compute. ``kind``: of driver; None: that of endpoints of this machine.
 
     Raises ConfigError where it may not go on, DrivenElsewhere while another process drives one of this family, StageError
     when the release fails and is sent back, EnvironmentProblem where an endpoint cannot be brought up.
     """
     family = registry.get(name).family
     with _only_driver(registry.locks, family):
-        driver = _Driver(name, registry, deployment, endpoints, follower, precision, origin, stop or threading.Event())
+        driver = (kind or Driver)(
+            name, registry, deployment, endpoints, follower, precision, origin, stop or threading.Event()
+        )
         try:
             return driver.drive()
         except KeyboardInterrupt:
@@ -89,7 +93,11 @@ def _only_driver(locks: Locks, family: str) -> Iterator[None]:
         yield
 
 
-class _Driver:
+class Driver:
+    """Makes true what ``next_action`` says, until nothing is left to do. Other places than this machine override how."""
+
+    load_within_s = LOAD_WITHIN_S
+
     def __init__(
         self, name: str, registry: Registry, deployment: Deployment, endpoints: Mapping[EndpointName, Endpoint],
         follower: Follower, precision: Precision, origin: str, stop: threading.Event,
@@ -167,7 +175,7 @@ class _Driver:
         checks: list[Check] = []
         for _ in range(MOST_TEST_RUNS):
             self._load_in_stage(rollout)
-            checks = run_tests(self.stage.url, self.release, tests, self.precision, self._heard)
+            checks = run_tests(self._transport(), self.release, tests, self.precision, self._heard)
             if all(check.passed for check in checks) or is_up(self.stage):
                 break
             self.follower.line("the stage endpoint ended meanwhile; the tests begin anew")
@@ -182,15 +190,25 @@ class _Driver:
         else:
             self.deployments.advance(rollout, "promoted", origin=self.origin)
 
+    def _transport(self) -> Transport:
+        return HttpTransport(self.stage.url, self.name)
+
     def _heard(self, check: Check) -> None:
         self.follower.line(f"{check.name}: {check.said}", good=check.passed)
         self._maybe_stop()
 
     # ---- production
 
+    @property
+    def _prod(self) -> ProdEndpoint:
+        return local(self.deployment).prod
+
+    def _keeps_standby(self) -> bool:
+        return self._prod.standby
+
     def _canary(self, rollout: Rollout, action: Action) -> None:
         """One step: watched until it is passed; sent back at the first breach."""
-        prod, number = self.deployment.prod, action.step
+        prod, number = self._prod, action.step
         step = prod.steps[number]
         champion = f"{self.family}-{self.deployments.champion(self.family)}"
         before = self.deployments.wanted(self.family, "prod")
@@ -218,7 +236,7 @@ class _Driver:
         )
 
     def _watch(self, rollout: Rollout, action: Action, probes: Probes) -> Verdict:
-        prod, step = self.deployment.prod, self.deployment.prod.steps[action.step]
+        prod, step = self._prod, self._prod.steps[action.step]
         wish = self._wish("prod")
         begun = watched = time.monotonic()
         opened: float | None = None
@@ -248,14 +266,14 @@ class _Driver:
                     Watched(step=action.step + 1, num_steps=len(prod.steps), share=step.share,
                             left_s=None if opened is None else max(0.0, step.bake_s - elapsed_s), verdict=verdict)
                 )  # fmt: skip
-            if opened is None and now - begun > LOAD_WITHIN_S:
-                raise not_loaded(self.registry.root, self.family, "prod", seen)
+            if opened is None and now - begun > self.load_within_s:
+                raise self._not_loaded("prod", seen)
             self._pause()
 
     def _probe(self, probes: Probes, seen: Observed, elapsed_s: float, bake_s: float) -> None:
         """Once a second, and more often where users alone would not make it by the end, or not settle a doubt after it."""
         assert seen.canary is not None
-        due = self.deployment.prod.canary.min_requests
+        due = self._prod.canary.min_requests
         if elapsed_s < bake_s:
             due = min(due, int(due * (elapsed_s + 1) / bake_s))
         elif seen.releases[seen.canary].requests >= due:
@@ -263,14 +281,13 @@ class _Driver:
         probes.send(max(due - seen.releases[seen.canary].requests, int(elapsed_s) + 1 - probes.num, 0))
 
     def _go_live(self, rollout: Rollout) -> None:
-        prod = self.deployment.prod
         if self.deployments.champion(self.family) is None:
             # Nothing answers yet, so nothing is risked; it is the champion only once it does.
             rollout = self.deployments.advance(
                 rollout, "canary", rollout.step, prod=Wanted(stable=self.name), origin=self.origin
             )
             self._until_loaded("prod", rollout)
-        self.deployments.go_live(rollout, standby=prod.standby, origin=self.origin, figures=self.figures)
+        self.deployments.go_live(rollout, standby=self._keeps_standby(), origin=self.origin, figures=self.figures)
         self.went_live = True
 
     def _serve(self) -> None:
@@ -278,8 +295,8 @@ class _Driver:
         begun = time.monotonic()
         self.prod.ensure()
         while (seen := observe_or_start(self.prod)) is None or seen.stable != self.name:
-            if time.monotonic() - begun > LOAD_WITHIN_S:
-                raise not_loaded(self.registry.root, self.family, "prod", seen)
+            if time.monotonic() - begun > self.load_within_s:
+                raise self._not_loaded("prod", seen)
             if self.deployments.champion(self.family) != self.release.number:
                 raise ConfigError(f"{self.name} was taken back meanwhile", where="release", remedy="earthsnap history")
             self._pause()
@@ -295,8 +312,8 @@ class _Driver:
             own = seen.releases.get(self.name) if seen is not None and seen.revision >= wish.revision else None
             if own is not None and own.state == "failed":
                 self._fail(rollout, f"it does not start: {own.reason}", {}, outcome="failed")
-            if time.monotonic() - begun > LOAD_WITHIN_S:
-                raise not_loaded(self.registry.root, self.family, name, seen)
+            if time.monotonic() - begun > self.load_within_s:
+                raise self._not_loaded(name, seen)
             self._goes_on(rollout)
             self._pause()
 
@@ -322,6 +339,9 @@ class _Driver:
         self.stop.wait(LOOK_EVERY_S)
 
     # ---- ends
+
+    def _not_loaded(self, name: EndpointName, seen: Observed | None) -> EnvironmentProblem:
+        return not_loaded(self.registry.root, self.family, name, seen)
 
     def _fail(
         self, rollout: Rollout, why: str, figures: Mapping[str, object], *, outcome: Literal["failed", "rolled back"]

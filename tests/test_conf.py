@@ -31,6 +31,12 @@ GIVEN = {
     ("dataset", "s3"): ["dataset.source.bucket=photographs"],
     ("grouping", "manual"): ["grouping.groups={roses: [rosa-canina]}"],
     ("grouping", "file"): ["grouping.file=groups.yaml"],
+    ("deployment", "sagemaker"): [
+        "aws.region=eu-west-1",
+        "aws.bucket=photographs",
+        "deployment.image=123456789012.dkr.ecr.eu-west-1.amazonaws.com/earthsnap:1",
+        "deployment.role=arn:aws:iam::123456789012:role/earthsnap",
+    ],
     ("launcher", "sagemaker"): [
         "aws.region=eu-west-1",
         "aws.bucket=photographs",

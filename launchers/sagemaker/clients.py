@@ -20,14 +20,20 @@ REMEDIES: Mapping[str, str] = {
 }
 
 
-def client(name: str, *, region: str | None) -> Any:
-    """Raises EnvironmentProblem where boto3 is missing. ``region`` None: as the environment has it."""
+def client(name: str, *, region: str | None, **other: Any) -> Any:
+    """Raises EnvironmentProblem where boto3 is missing. ``region`` None: as the environment has it.
+
+    ``other``: settings of botocore's Config in place of those that all clients have.
+    """
     require_boto3()
     import boto3
     from botocore.config import Config
 
-    retries = {"mode": "adaptive", "max_attempts": MOST_ATTEMPTS}
-    config = Config(region_name=region, connect_timeout=CONNECT_S, read_timeout=READ_S, retries=retries)
+    usual = {
+        "connect_timeout": CONNECT_S, "read_timeout": READ_S,
+        "retries": {"mode": "adaptive", "max_attempts": MOST_ATTEMPTS},
+    }  # fmt: skip
+    config = Config(region_name=region, **{**usual, **other})
     with in_our_words(name):
         return boto3.client(name, config=config)
 

@@ -13,6 +13,7 @@ from earthsnap_train.release.deployments import Wanted
 from earthsnap_train.spec.deployment import Deployment
 from tests.conftest import declare
 from tests.console.conftest import Browser, Console
+from tests.launchers.sagemaker.hosted_kit import hosted
 
 ONE, TWO = "plants-1", "plants-2"
 SERVED = {"state": "ready", "memory_mb": 412.0, "requests": 2000, "errors": 3, "unsure": 40,
@@ -146,6 +147,16 @@ def test_an_endpoint_that_is_away_is_said_to_be_so(console: Console) -> None:
 
     assert "The production endpoint does not answer at 127.0.0.1:1" in words
     assert "earthsnap serve endpoint=prod family=plants" in words
+
+
+def test_a_hosted_endpoint_is_said_to_be_hosted_and_not_to_be_away(open_console: Callable[..., Console]) -> None:
+    console = open_console(deployment=hosted().deployment)
+    console.go_live(console.register(1))
+
+    words = console.sign_in().get("/rollouts/plants").words
+
+    assert "The production endpoint is hosted on SageMaker" in words
+    assert "does not answer" not in words
 
 
 def test_with_one_family_production_is_its_page(console: Console) -> None:

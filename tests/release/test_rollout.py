@@ -14,7 +14,8 @@ from earthsnap_train.release.deployments import Phase, Rollout
 from earthsnap_train.release.endpoint import Latency, Observed, Served
 from earthsnap_train.release.evidence import ALPHA, at_least, at_most
 from earthsnap_train.release.rollout import Action, Situation, Verdict, judge, next_action, share_above
-from earthsnap_train.spec.deployment import Canary, Step
+from earthsnap_train.spec.deployment import Canary
+from earthsnap_train.spec.rollout import Step
 
 CANARY = Canary(
     min_requests=50,

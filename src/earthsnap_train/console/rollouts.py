@@ -14,7 +14,7 @@ from earthsnap_train.errors import EarthsnapError
 from earthsnap_train.evaluation.wording import percent
 from earthsnap_train.release.locks import watching
 from earthsnap_train.release.standing import Family, aftermath
-from earthsnap_train.spec.deployment import ProdEndpoint
+from earthsnap_train.spec.deployment import Prod, ProdEndpoint, StageEndpoint
 
 NEWEST = 10
 
@@ -91,12 +91,15 @@ def _all_about(asked: Asked) -> dict[str, Any]:
         "family": family,
         "rollout": rollout,
         "steps": _steps(family, prod),
-        "observed": observe(family.name, prod.host, prod.port),
+        "observed": observe(family.name, prod.host, prod.port) if isinstance(prod, ProdEndpoint) else None,
         "wanted": family.wanted.get("prod"),
         "prod": prod,
         "log": log,
         "past": [one for one in rollouts if one.outcome is not None][:NEWEST],
-        "try_it": f"http://{_from_outside(asked, stage.host)}:{stage.port}/",
+        "is_hosted": not isinstance(prod, ProdEndpoint),
+        "try_it": f"http://{_from_outside(asked, stage.host)}:{stage.port}/"
+        if isinstance(stage, StageEndpoint)
+        else None,
         "is_watched": watching(desk.registry.locks),
         "now": time.time(),
     }
@@ -116,7 +119,7 @@ class Step:
     until: float | None = None
 
 
-def _steps(family: Family, prod: ProdEndpoint) -> list[Step]:
+def _steps(family: Family, prod: Prod) -> list[Step]:
     """The way of what is under way, from approval to live; empty where nothing is."""
     rollout = family.under_way.rollout if family.under_way is not None else None
     if rollout is None:

@@ -21,7 +21,7 @@ from earthsnap_train.release.deployments import Rollout
 from earthsnap_train.release.endpoint import Latency, Observed, Served
 from earthsnap_train.release.evidence import at_least, at_most
 from earthsnap_train.release.ledger import Entry
-from earthsnap_train.spec.deployment import Canary, Step
+from earthsnap_train.spec.rollout import Limits, Step
 
 PATIENCE = 4
 
@@ -107,6 +107,16 @@ def due(
     return newest if newest != champion else None
 
 
+def asked_for(
+    release: str, log: Sequence[Entry], approved: Collection[str], champion: str | None, under_way: Rollout | None
+) -> bool:
+    """Whether a message that this release was approved still asks for anything: such messages come late, and again.
+
+    Not where a rollout began after its approval and ended, and not where a later approval is due.
+    """
+    return release == champion or due(log, approved, champion, under_way, left_over=True) == release
+
+
 # ---- the canary
 
 
@@ -123,7 +133,7 @@ class Verdict:
     figures: Mapping[str, object] = field(default_factory=dict)
 
 
-def judge(seen: Observed, canary: Canary, *, elapsed_s: float, step: Step, wrong: str | None = None) -> Verdict:
+def judge(seen: Observed, canary: Limits, *, elapsed_s: float, step: Step, wrong: str | None = None) -> Verdict:
     """``elapsed_s``: since the step's window opened; ``wrong``: a golden photograph to which the canary gave another answer.
 
     A step is passed only while everything that is wanted of the endpoint is loaded. A figure that is over its limit, but not
@@ -168,7 +178,7 @@ def _surely_more(hits: int, number: int, beside: int, beside_number: int, margin
     return at_least(hits, number) > at_most(beside, beside_number) + margin
 
 
-def _errors(new: Served, old: Served, canary: Canary) -> _Over | None:
+def _errors(new: Served, old: Served, canary: Limits) -> _Over | None:
     counted = (new.errors, new.requests, old.errors, old.requests, canary.max_more_errors)
     if not _more(*counted):
         return None
@@ -179,7 +189,7 @@ def _errors(new: Served, old: Served, canary: Canary) -> _Over | None:
     return _Over(what=what, surely=_surely_more(*counted))
 
 
-def _unsure(new: Served, old: Served, canary: Canary) -> _Over | None:
+def _unsure(new: Served, old: Served, canary: Limits) -> _Over | None:
     answered, answered_old = new.requests - new.errors, old.requests - old.errors
     counted = (new.unsure, answered, old.unsure, answered_old, canary.max_more_unsure)
     if not _more(*counted):
@@ -191,7 +201,7 @@ def _unsure(new: Served, old: Served, canary: Canary) -> _Over | None:
     return _Over(what=what, surely=_surely_more(*counted))
 
 
-def _slow(new: Served, old: Served, canary: Canary) -> _Over | None:
+def _slow(new: Served, old: Served, canary: Limits) -> _Over | None:
     """Surely where more of the canary's answers are over ``max_latency_ratio`` times the champion's p95 than of the champion's
     over that p95: then it is slower by more than that ratio, whatever shape their times have."""
     if new.latency_ms is None or old.latency_ms is None:
@@ -207,7 +217,7 @@ def _slow(new: Served, old: Served, canary: Canary) -> _Over | None:
     return _Over(what=what, surely=_surely_more(slower, new.requests, -(-old.requests // 20), old.requests, 0.0))
 
 
-def _disagrees(new: Served, canary: Canary) -> _Over | None:
+def _disagrees(new: Served, canary: Limits) -> _Over | None:
     if new.agreed >= canary.min_agreement * new.compared:
         return None
     what = (

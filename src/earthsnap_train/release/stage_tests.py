@@ -1,27 +1,21 @@
-"""The tests that a release passes in stage, over HTTP, as its users will meet it.
-
-Every request names the release, so that no other can answer for it.
-"""
+"""The tests that a release passes in stage, as its users will meet it: over HTTP, or whatever leads to the endpoint."""
 
 import asyncio
 import struct
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
-import aiohttp
 import numpy as np
 from scipy.stats import binom
 
 from earthsnap_train.models.family import Family
 from earthsnap_train.release.golden import Photograph, difference, named, read_golden
 from earthsnap_train.release.registry import Release
+from earthsnap_train.release.transport import NoAnswer, Reply, Transport
 from earthsnap_train.serving.runtimes import Precision
-from earthsnap_train.spec.deployment import StageTests
+from earthsnap_train.spec.rollout import StageTests
 
-RELEASE_HEADER = "X-Earthsnap-Release"
-REQUEST_TIMEOUT_S = 30.0
 # Golden photographs are taken from each group alike, so their accuracy lies between the two ways to take the mean, or
 # outside by chance: once in a thousand releases on either side.
 CHANCE = 1e-3
@@ -37,26 +31,18 @@ class Check:
     figures: Mapping[str, object]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    status: int
-    release: str | None
-    json: Mapping[str, Any]
-
-
 def run_tests(
-    url: str, release: Release, tests: StageTests, precision: Precision, heard: Callable[[Check], None]
+    transport: Transport, release: Release, tests: StageTests, precision: Precision, heard: Callable[[Check], None]
 ) -> list[Check]:
-    """All of them, whether or not one fails; ``heard`` hears of each when it has ended. ``url``: of the stage endpoint."""
-    return asyncio.run(_Stage(url, release, tests, precision).run(heard))
+    """All of them, whether or not one fails; ``heard`` hears of each when it has ended. ``transport``: to the endpoint."""
+    return asyncio.run(_Stage(transport, release, tests, precision).run(heard))
 
 
 class _Stage:
-    def __init__(self, url: str, release: Release, tests: StageTests, precision: Precision) -> None:
-        self.url, self.release, self.tests = url, release, tests
+    def __init__(self, transport: Transport, release: Release, tests: StageTests, precision: Precision) -> None:
+        self.transport, self.release, self.tests = transport, release, tests
         self.family = Family.model_validate_json((release.path / "family.json").read_bytes())
         self.golden = read_golden(release.path, precision)
-        self.session: aiohttp.ClientSession
         self.replies: list[Reply] = []
 
     async def run(self, heard: Callable[[Check], None]) -> list[Check]:
@@ -65,32 +51,20 @@ class _Stage:
             "load": self.load, "memory": self.memory, "bad input": self.bad_input,
         }  # fmt: skip
         checks: list[Check] = []
-        async with aiohttp.ClientSession(
-            headers={RELEASE_HEADER: self.release.name},
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
-        ) as self.session:
+        async with self.transport:
             for name, test in tests.items():
                 try:
                     check = await test()
-                except (aiohttp.ClientError, TimeoutError, KeyError, ValueError) as error:
-                    said = f"no answer that can be read: {type(error).__name__}: {error}".rstrip(": ")
+                except (NoAnswer, KeyError, ValueError) as error:
+                    what = str(error) if isinstance(error, NoAnswer) else f"{type(error).__name__}: {error}"
+                    said = f"no answer that can be read: {what}".rstrip(": ")
                     check = Check(name=name, passed=False, said=said, figures={})
                 checks.append(check)
                 heard(check)
         return checks
 
-    async def identify(self, body: bytes, content_type: str = "application/octet-stream") -> Reply:
-        async with self.session.post(
-            f"{self.url}/v1/identify", data=body, headers={"Content-Type": content_type}
-        ) as response:
-            said = await response.json(content_type=None)
-            who = response.headers.get(RELEASE_HEADER)
-            return Reply(status=response.status, release=who, json=said if isinstance(said, dict) else {})
-
     async def identity(self) -> Check:
-        async with self.session.get(f"{self.url}/v1/info") as response:
-            info = await response.json(content_type=None)
+        info = await self.transport.info()
         expected = {
             "release": self.release.name, "digest": self.release.digest, "family": self.release.family,
             "species": len(self.family.species), "groups": list(self.family.groups),
@@ -110,7 +84,7 @@ class _Stage:
         )  # fmt: skip
 
     async def golden_answers(self) -> Check:
-        self.replies = [await self.identify(photograph.data) for photograph in self.golden]
+        self.replies = [await self.transport.identify(photograph.data) for photograph in self.golden]
         wrong = [
             what
             for photograph, reply in zip(self.golden, self.replies, strict=True)
@@ -152,7 +126,7 @@ class _Stage:
         tests = self.tests
         outcomes = await open_loop(
             [photograph.data for photograph in self.golden],
-            self.identify,
+            self.transport.identify,
             rate_per_s=tests.rate_per_s,
             for_s=tests.load_s,
         )
@@ -171,8 +145,7 @@ class _Stage:
         )  # fmt: skip
 
     async def memory(self) -> Check:
-        async with self.session.get(f"{self.url}/v1/info") as response:
-            memory_mb = float((await response.json(content_type=None))["memory_mb"])
+        memory_mb = float((await self.transport.info())["memory_mb"])
         limit_mb = self.tests.max_memory_mb
         return Check(
             name="memory",
@@ -185,10 +158,10 @@ class _Stage:
         found: list[str] = []
         bodies = bad_bodies(self.golden[0].data)
         for name, (content_type, body) in bodies.items():
-            status = (await self.identify(body, content_type)).status
+            status = (await self.transport.identify(body, content_type)).status
             if not 400 <= status < 500:
                 found.append(f"{name} got {status}")
-        after = (await self.identify(self.golden[0].data)).status
+        after = (await self.transport.identify(self.golden[0].data)).status
         if after != 200:
             found.append(f"a photograph got {after} afterwards")
         return Check(
@@ -218,7 +191,7 @@ async def open_loop(
     async def one(body: bytes, due: float) -> Outcome:
         try:
             ok = (await ask(body)).status == 200
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+        except NoAnswer:
             ok = False
         return Outcome(ms=1000 * (clock() - due), ok=ok)
 

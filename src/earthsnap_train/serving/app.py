@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
-from earthsnap_train.serving.body import Body, ClientGone, photographs_of
+from earthsnap_train.serving.body import ATTRIBUTES_HEADER, INFO_ATTRIBUTE, Body, ClientGone, photographs_of
 from earthsnap_train.serving.documented import IDENTIFY, Answered, Info
 from earthsnap_train.serving.front_http import SHADOW_HEADER
 from earthsnap_train.serving.pages import add_pages
@@ -39,9 +39,9 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     handle = _Handler(service)
-    for path in ("/invocations", "/v1/identify"):
+    for path, work in (("/invocations", handle.invoke), ("/v1/identify", handle.identify)):
         app.add_api_route(
-            path, handle.route(path, handle.identify), methods=["POST"], response_model=None,
+            path, handle.route(path, work), methods=["POST"], response_model=None,
             summary="Name the plant on one photograph, or on several of one plant",
             responses={200: {"model": Answered}}, openapi_extra=IDENTIFY,
         )  # fmt: skip
@@ -97,6 +97,12 @@ class _Handler:
             return response
 
         return answer
+
+    async def invoke(self, request: Request, request_id: str) -> Response:
+        """The one route that a hosted endpoint leads to, for photographs and for what ``/v1/info`` says."""
+        if request.headers.get(ATTRIBUTES_HEADER) == INFO_ATTRIBUTE:
+            return await self.info(request)
+        return await self.identify(request, request_id)
 
     async def identify(self, request: Request, request_id: str) -> Response:
         service, settings = self._service, self._service.settings

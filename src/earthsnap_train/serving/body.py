@@ -12,6 +12,8 @@ from earthsnap_train.serving.refusal import Refusal
 
 IMAGE_TYPES: Final = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/heif", "application/octet-stream")
 JSON_TYPE: Final = "application/json"
+ATTRIBUTES_HEADER: Final = "x-amzn-sagemaker-custom-attributes"
+INFO_ATTRIBUTE: Final = "earthsnap-info"
 _MIB: Final = 1 << 20
 # Base64 has none of these, so a body that has many is no list of photographs; parsed, it would take many times its size.
 _STRUCTURE: Final = (b"[", b"{", b",", b"\\")

@@ -18,7 +18,7 @@ from earthsnap_train.serving.front_command import address
 from earthsnap_train.serving.front_place import Place
 from earthsnap_train.serving.front_servers import Command
 from earthsnap_train.serving.server import start_of
-from earthsnap_train.spec.deployment import EndpointName
+from earthsnap_train.spec.deployment import EndpointName, local
 from earthsnap_train.spec.run import RunSpec
 
 # Longer than clients keep idle connections, so that no request meets one that is being closed.
@@ -33,7 +33,8 @@ def serve_endpoint(
     ``command``: how servers are started; None: by this program. Raises EnvironmentProblem where the endpoint runs already
     or its port is taken.
     """
-    at = spec.deployment.stage if endpoint == "stage" else spec.deployment.prod
+    on = local(spec.deployment)
+    at = on.stage if endpoint == "stage" else on.prod
     with Place(registry.root.resolve(), family, endpoint).taken(address(at.host, at.port)) as sockets:
         listening = _listen(at.host, at.port, endpoint)
         front = Front(
@@ -43,7 +44,7 @@ def serve_endpoint(
             command=command or partial(_server_command, spec, registry),
             sockets=sockets,
             serving=spec.serving,
-            shadow_share=spec.deployment.prod.canary.shadow_share if endpoint == "prod" else 0.0,
+            shadow_share=on.prod.canary.shadow_share if endpoint == "prod" else 0.0,
         )
         config = uvicorn.Config(
             front, http="httptools", ws="none", lifespan="on", access_log=False, log_level="warning", date_header=False,

@@ -5,16 +5,17 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from earthsnap_train.spec.deployment import EndpointName
+from earthsnap_train.spec.deployment import EndpointName, local
 from earthsnap_train.spec.registry import LocalRegistry, RegistrySpec
 from earthsnap_train.spec.run import RunSpec
 
 
 def endpoint_command(spec: RunSpec, family: str, endpoint: EndpointName) -> list[str]:
     """Serves an endpoint, as this declaration says."""
-    at = spec.deployment.stage if endpoint == "stage" else spec.deployment.prod
+    on = local(spec.deployment)
+    at = on.stage if endpoint == "stage" else on.prod
     deployment: dict[str, object] = {f"{endpoint}.host": at.host, f"{endpoint}.port": at.port}
-    deployment["prod.canary.shadow_share"] = spec.deployment.prod.canary.shadow_share
+    deployment["prod.canary.shadow_share"] = on.prod.canary.shadow_share
     journal = spec.paths.journal_folder
     paths: dict[str, object] = {
         "registry": str(Path(spec.paths.registry).resolve()),

@@ -9,15 +9,18 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from earthsnap_train.serving.batching import Observer
+from earthsnap_train.serving.minutes import Minutes
 
 _SECONDS: Final = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+ANSWERING: Final = ("/invocations", "/v1/identify")
 _COUNTS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 32)
 
 
 class Metrics:
-    """One registry for one server, so that several can live in one process."""
+    """One registry for one server, so that several can live in one process. ``minutes`` hears of each answer, too."""
 
-    def __init__(self, release: str) -> None:
+    def __init__(self, release: str, minutes: Minutes | None = None) -> None:
+        self._minutes = minutes
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = Counter("earthsnap_requests", "Requests answered", ["route", "code"], registry=self.registry)
@@ -28,7 +31,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.answers = Counter(
+        self._answers = Counter(
             "earthsnap_answers", "Plants named, and why not to the species", ["reason"], registry=self.registry
         )
         self.feedback = Counter("earthsnap_feedback", "Corrections by people", registry=self.registry)
@@ -48,6 +51,14 @@ class Metrics:
     def answered(self, route: str, code: int, seconds: float) -> None:
         self._requests.labels(route, str(code)).inc()
         self._seconds.labels(route).observe(seconds)
+        if self._minutes is not None and route in ANSWERING:
+            self._minutes.answered(code, seconds)
+
+    def named(self, reason: str) -> None:
+        """Of an answer: why it names no species, or ``certain``."""
+        self._answers.labels(reason).inc()
+        if self._minutes is not None:
+            self._minutes.named(reason)
 
     def children_run(self, count: int) -> None:
         self._children.observe(count)

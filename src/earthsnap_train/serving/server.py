@@ -58,7 +58,10 @@ def start_of(
     port: int = 0,
     socket: Path | None = None,
 ) -> Start:
-    """``release``: a name in the registry, which ``find`` looks up if there is one, or a folder that holds a release. Raises NotFoundError."""
+    """``release``: a name, which ``find`` looks up in a registry where there is one, or a folder that holds a release.
+
+    Raises NotFoundError.
+    """
     folder = Path(release).expanduser()
     if (folder / "release.json").is_file():
         described = json.loads((folder / "release.json").read_bytes())

@@ -22,6 +22,7 @@ from earthsnap_train.serving.batching import Later, Workers
 from earthsnap_train.serving.body import Room
 from earthsnap_train.serving.journal import Journal
 from earthsnap_train.serving.metrics import Metrics
+from earthsnap_train.serving.minutes import begin
 from earthsnap_train.serving.refusal import Refusal
 from earthsnap_train.spec.serving import Serving
 
@@ -50,7 +51,8 @@ class Service:
         self.family = opened.engine.family
         self.taxonomy = opened.taxonomy
         self.draining = threading.Event()
-        self.metrics = Metrics(identity.release)
+        self._minutes = begin(identity.release)
+        self.metrics = Metrics(identity.release, self._minutes)
         self.room = Room(settings.max_waiting_mb)
         self._engine = opened.engine
         self._words = Words(self.family, opened.taxonomy, settings.top)
@@ -80,7 +82,7 @@ class Service:
         """The answer, journalled where it is to be ``kept``. Raises Refusal."""
         said = await self._workers.answer(photographs)
         answer = {"request_id": request_id, "release": self.identity.release, **said}
-        self.metrics.answers.labels(said["reason"]).inc()
+        self.metrics.named(said["reason"])
         if self._journal is not None and kept:
             said = {key: answer[key] for key in ("request_id", "release", "answer", "reason", "group", "species")}
             self._journal.add("answers", said | {"num_photographs": len(photographs)})
@@ -98,6 +100,8 @@ class Service:
 
     def close(self) -> None:
         self._workers.end()
+        if self._minutes is not None:
+            self._minutes.close()
         if self._journal is not None:
             self._journal.close()
 

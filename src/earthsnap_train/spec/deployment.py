@@ -1,25 +1,19 @@
-"""What ``conf/deployment/`` declares: the endpoints, the tests in stage, the steps to production, and who is told."""
+"""What ``conf/deployment/`` declares: the endpoints, the tests in stage, the steps to production, and who is told.
+
+``module`` is the module under ``launchers`` that rolls releases out.
+"""
 
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from earthsnap_train.errors import ConfigError
+from earthsnap_train.spec.deployment_sagemaker import Hosting, SageMakerProd, SageMakerStage
 from earthsnap_train.spec.model import SpecModel
+from earthsnap_train.spec.rollout import Limits, StageTests, Step
 
 EndpointName = Literal["stage", "prod"]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class StageTests(SpecModel):
-    """Load arrives open-loop: ``rate_per_s`` whether or not earlier requests were answered."""
-
-    rate_per_s: Positive
-    load_s: Positive
-    max_p99_ms: Positive
-    max_error_share: Share
-    max_memory_mb: Positive
 
 
 class StageEndpoint(SpecModel):
@@ -28,22 +22,10 @@ class StageEndpoint(SpecModel):
     tests: StageTests
 
 
-class Step(SpecModel):
-    """``share`` of the requests go to the new release for ``bake_s``."""
+class Canary(Limits):
+    """``shadow_share``: of the champion's requests, that the new release answers too, unseen."""
 
-    share: Annotated[float, Field(gt=0, lt=1)]
-    bake_s: Annotated[float, Field(ge=0)]
-
-
-class Canary(SpecModel):
-    """What is allowed of a new release beside the champion in the same time; anything beyond sends it back."""
-
-    min_requests: Annotated[int, Field(ge=1)]
-    max_more_errors: Share
-    max_latency_ratio: Annotated[float, Field(ge=1)]
-    max_more_unsure: Share
-    min_agreement: Share
-    shadow_share: Share
+    shadow_share: Annotated[float, Field(ge=0, le=1)]
 
 
 class ProdEndpoint(SpecModel):
@@ -71,7 +53,35 @@ class Messages(SpecModel):
     webhook: Annotated[SecretStr, AfterValidator(_is_address)] | None
 
 
-class Deployment(SpecModel):
+class Local(SpecModel):
+    """Processes of this machine."""
+
+    module: Literal["launchers.rollout"]
     stage: StageEndpoint
     prod: ProdEndpoint
     messages: Messages
+
+
+class SageMaker(Hosting):
+    """Hosted endpoints, each with the settings that all of them share."""
+
+    module: Literal["launchers.sagemaker.rollout"]
+    stage: SageMakerStage
+    prod: SageMakerProd
+    messages: Messages
+
+
+Prod = ProdEndpoint | SageMakerProd
+Deployment = Annotated[Local | SageMaker, Field(discriminator="module")]
+
+
+def local(deployment: Local | SageMaker) -> Local:
+    """Raises ConfigError where endpoints are hosted, for what is done on this machine alone."""
+    if isinstance(deployment, Local):
+        return deployment
+    raise ConfigError(
+        "its endpoints are on SageMaker, which starts and ends them",
+        where="deployment",
+        allowed="deployment=local, for an endpoint of this machine",
+        remedy="earthsnap rollout release=NAME deployment=sagemaker takes a release there",
+    )

@@ -128,8 +128,13 @@ class Stop(SpecModel):
 
 
 class Rollout(SpecModel):
+    """``release``, or the ``package`` of SageMaker's Model Registry that stands for one, as an event names it."""
+
     verb: Literal["rollout"]
-    release: str
+    release: str | None
+    package: (
+        Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:model-package/[\w-]+/\d+$")] | None
+    )
 
 
 class Promote(SpecModel):

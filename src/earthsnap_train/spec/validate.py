@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -146,7 +146,8 @@ def _fields(place: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for member in _members(place):
         for name, field in member.model_fields.items():
-            fields[field.alias or name] = field.annotation
+            key = field.alias or name
+            fields[key] = Union[fields[key], field.annotation] if key in fields else field.annotation  # noqa: UP007
     return fields
 
 

@@ -3,21 +3,36 @@
 import json
 import signal
 import threading
+from collections.abc import Mapping
 from types import FrameType
 
 from earthsnap_train.release.endpoint import Endpoint
-from earthsnap_train.spec.deployment import EndpointName
+from earthsnap_train.release.registry import Registry
+from earthsnap_train.spec.deployment import EndpointName, Local, SageMaker
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, console, say
 from launchers.endpoint import LocalEndpoint
-from launchers.rollout import Arrived, roll_out
+from launchers.rollout import Arrived, Driver, roll_out
 from launchers.rollout_progress import Follower
 
 
-def endpoints(spec: RunSpec, family: str) -> dict[EndpointName, Endpoint]:
+def endpoints(spec: RunSpec, registry: Registry, family: str, stop: threading.Event) -> Mapping[EndpointName, Endpoint]:
+    """Of this machine, or hosted, as is declared."""
+    if isinstance(spec.deployment, SageMaker):
+        from launchers.sagemaker.rollout import endpoints as hosted
+
+        return hosted(spec.deployment, spec.serving, registry, family, stop.wait)
     return {"stage": LocalEndpoint(spec, family, "stage"), "prod": LocalEndpoint(spec, family, "prod")}
+
+
+def kind_of_driver(spec: RunSpec) -> type[Driver]:
+    if isinstance(spec.deployment, SageMaker):
+        from launchers.sagemaker.rollout import HostedDriver
+
+        return HostedDriver
+    return Driver
 
 
 def drive(spec: RunSpec, release: str) -> Arrived:
@@ -30,11 +45,12 @@ def drive(spec: RunSpec, release: str) -> Arrived:
                 release,
                 registry,
                 spec.deployment,
-                endpoints(spec, registry.get(release).family),
+                endpoints(spec, registry, registry.get(release).family, stop),
                 follower,
                 precision=spec.serving.precision,
                 origin=ORIGIN,
                 stop=stop,
+                kind=kind_of_driver(spec),
             )
         finally:
             tell(spec)
@@ -49,7 +65,7 @@ def conclude(spec: RunSpec, arrived: Arrived) -> None:
         say(
             {
                 "waits": f"{arrived.release} passed its tests and waits for a person",
-                "try it": f"{arrived.url}/",
+                **({"try it": f"{arrived.url}/"} if isinstance(spec.deployment, Local) else {"at": arrived.url}),
                 "next": f"earthsnap promote release={arrived.release}",
             }
         )

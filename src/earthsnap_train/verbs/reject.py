@@ -5,6 +5,7 @@ import json
 from earthsnap_train.release.standing import aftermath, family_of
 from earthsnap_train.spec.job import Reject
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.hosted import follow
 from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, say
@@ -17,6 +18,10 @@ def run(spec: RunSpec) -> tuple[int, None]:
     before = family_of(registry, job.release).standing(job.release)
     changed = registry.reject(job.release, why=job.why, origin=ORIGIN)
     after = family_of(registry, job.release)
+    if (
+        before.is_live or before.is_under_way or not changed
+    ):  # an earlier call may have ended before production followed
+        follow(spec, registry, after.name)
     production = aftermath(before, after)
     if spec.json_output:
         decision = registry.decision(job.release)

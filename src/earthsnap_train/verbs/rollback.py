@@ -7,6 +7,7 @@ from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.release.standing import aftermath, family_of
 from earthsnap_train.spec.job import Rollback
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.hosted import follow
 from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.telling import tell
 from earthsnap_train.verbs.terminal import ORIGIN, say
@@ -20,6 +21,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     family = family_of(registry, job.release)
     before = family.standing(job.release)
     Deployments(registry.ledger).roll_back(family.name, before.release.number, why=job.why, origin=ORIGIN)
+    follow(spec, registry, family.name)
     after = family_of(registry, job.release)
     live = after.live.release.name if after.live is not None else None
     if not before.is_under_way and live == job.release:

@@ -10,10 +10,12 @@ from earthsnap_train.evaluation.wording import percent, short_time
 from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.release.ledger import local_time
 from earthsnap_train.release.locks import watching
+from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.standing import Family, families
 from earthsnap_train.serving.front_place import Place
-from earthsnap_train.spec.deployment import EndpointName
+from earthsnap_train.spec.deployment import EndpointName, SageMaker
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.verbs.hosted import url_of
 from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.releases import as_json, release_table
 from earthsnap_train.verbs.terminal import console, say
@@ -31,7 +33,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
         everything = {
             "releases": [as_json(one) for family in found for one in reversed(family.releases)],
             "runs": runs,
-            "live": {family.name: _live_as_json(family, registry.root) for family in found},
+            "live": {family.name: _live_as_json(spec, registry, family) for family in found},
             "watching": watching(registry.locks),
         }
         print(json.dumps(everything, indent=1))  # noqa: T201
@@ -39,7 +41,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     out = console()
     for family in found:
         out.print(Text(family.name, style="bold"))
-        say(_live(family, registry.root, named=len(found) > 1), style="")
+        say(_live(spec, registry, family, named=len(found) > 1), style="")
         out.print()
         out.print(release_table(family.releases[:MOST_RELEASES]))
         if len(family.releases) > MOST_RELEASES:
@@ -55,14 +57,16 @@ def run(spec: RunSpec) -> tuple[int, None]:
     return 0, None
 
 
-def _live(family: Family, root: Path, *, named: bool) -> dict[str, str]:
+def _live(spec: RunSpec, registry: Registry, family: Family, *, named: bool) -> dict[str, str]:
     """What is meant to be served where, whether a process does so, and what waits. ``named``: commands name the family."""
     lines: dict[str, str] = {}
     for endpoint in ENDPOINTS:
         if (wish := family.wanted.get(endpoint)) is not None:
-            running = Place(root, family.name, endpoint).running()
+            url = _where(spec, registry, family.name, endpoint)
             serve = f"earthsnap serve endpoint={endpoint}" + (f" family={family.name}" if named else "")
-            lines[endpoint] = f"{wish.stable} at {running.url}" if running else f"{wish.stable}, not running: {serve}"
+            if isinstance(spec.deployment, SageMaker):
+                serve = "it is being changed, or earthsnap rollout release=NAME brings it there"
+            lines[endpoint] = f"{wish.stable} at {url}" if url else f"{wish.stable}, not running: {serve}"
     if family.live is None:
         lines.setdefault("prod", "nothing is live yet")
     if family.under_way is not None and (rollout := family.under_way.rollout) is not None:
@@ -76,16 +80,23 @@ def _live(family: Family, root: Path, *, named: bool) -> dict[str, str]:
     return lines
 
 
-def _live_as_json(family: Family, root: Path) -> dict[str, object]:
+def _where(spec: RunSpec, registry: Registry, family: str, endpoint: EndpointName) -> str | None:
+    """Where it answers as the registry wants; None where it does not."""
+    if isinstance(spec.deployment, SageMaker):
+        return url_of(spec.deployment, spec, registry, family, endpoint)
+    running = Place(registry.root, family, endpoint).running()
+    return running.url if running is not None else None
+
+
+def _live_as_json(spec: RunSpec, registry: Registry, family: Family) -> dict[str, object]:
     rollout = family.under_way.rollout if family.under_way is not None else None
-    running = {endpoint: Place(root, family.name, endpoint).running() for endpoint in family.wanted}
+    urls = {endpoint: _where(spec, registry, family.name, endpoint) for endpoint in family.wanted}
     return {
         "champion": family.live.release.name if family.live is not None else None,
         "back": family.back.release.name if family.back is not None else None,
         "rollout": rollout.model_dump() | {"release": rollout.release} if rollout is not None else None,
         "endpoints": {
-            endpoint: wish.model_dump() | {"url": at.url if (at := running[endpoint]) is not None else None}
-            for endpoint, wish in family.wanted.items()
+            endpoint: wish.model_dump() | {"url": urls[endpoint]} for endpoint, wish in family.wanted.items()
         },
     }
 
