@@ -166,6 +166,7 @@ class Execution:
         containers = []
         for host in hosts:
             root = work / host if len(hosts) > 1 else work
+            root.mkdir(parents=True)
             command = mount(root, arguments, hosts, host)
             if self.in_containers:
                 shown = [*arguments["Environment"], *own, places.S3_VARIABLE]

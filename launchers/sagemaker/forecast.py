@@ -30,7 +30,8 @@ NO_PRICES = "What it costs is not known: launcher.prices names no list of prices
 class JobTime:
     """``seconds`` of machines: with starting; None where its stages never ran. ``most_s``: its limit, starting included.
 
-    Both are of all its machines: ``count`` in all, so many ``at_once``. ``before``: jobs that have to end first.
+    Both are of all its machines. ``count``: jobs that it takes, each of ``num_machines``; so many ``at_once``. ``before``: jobs
+    that have to end first.
     """
 
     pipeline: str
@@ -41,6 +42,7 @@ class JobTime:
     before: tuple[str, ...]
     count: int = 1
     at_once: int = 1
+    num_machines: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,7 @@ class Forecast:
 
     def _longest_way(self, pipeline: Pipeline) -> float:
         jobs = [job for job in self.jobs if job.pipeline == pipeline.name]
-        seconds = {job.job: self._seconds(job) / job.at_once for job in jobs}
+        seconds = {job.job: self._seconds(job) / (job.at_once * job.num_machines) for job in jobs}
         before = {job.job: job.before for job in jobs}
         ended: dict[str, float] = {}
         for name in TopologicalSorter(before).static_order():
@@ -110,12 +112,12 @@ class Forecast:
             jobs = [job for job in self.jobs if job.pipeline == pipeline.name]
             counts: Counter[str] = Counter()
             for job in jobs:
-                counts[job.instance_type] += job.count
+                counts[job.instance_type] += job.count * job.num_machines
             known = [job.seconds for job in jobs if job.seconds is not None]
             rows.append(
                 Row(
                     name=pipeline.name,
-                    num_jobs=counts.total(),
+                    num_jobs=sum(job.count for job in jobs),
                     machines=", ".join(f"{count} x {name}" for name, count in counts.items()),
                     seconds=sum(known) if len(known) == len(jobs) else None,
                 )
@@ -193,7 +195,7 @@ def write_definitions(compiled: Compiled, folder: Path) -> None:
 def _times(pipeline: str, job: Job, machine: Machine, work_s: float | None, settings: SageMaker) -> Iterator[JobTime]:
     """One, and of a search by the service's own tuning also the small jobs around its trials."""
     start_s = settings.start_minutes * 60
-    count, at_once, before = 1, 1, job.before
+    count, at_once, num_machines, before = 1, 1, 1, job.before
     if job.on == "tuning":
         limits = tuning_config(job.stages[0], at_once=settings.trials_at_once)["ResourceLimits"]
         count, at_once = limits["MaxNumberOfTrainingJobs"], limits["MaxParallelTrainingJobs"]
@@ -210,18 +212,19 @@ def _times(pipeline: str, job: Job, machine: Machine, work_s: float | None, sett
             )
         before = (f"{job.name}-{FIND}",)
     else:
-        count = at_once = num_machines_of(job, machine, settings)
+        num_machines = num_machines_of(job, machine, settings)
         if work_s is not None and not job.maps:
-            work_s *= count  # it is not known how much sooner several are ready
+            work_s *= num_machines  # it is not known how much sooner several are ready
     yield JobTime(
         pipeline=pipeline,
         job=job.name,
         instance_type=machine.instance_type,
-        seconds=None if work_s is None else work_s + count * start_s,
-        most_s=count * (machine.max_minutes * 60 + start_s),
+        seconds=None if work_s is None else work_s + count * num_machines * start_s,
+        most_s=count * num_machines * (machine.max_minutes * 60 + start_s),
         before=before,
         count=count,
         at_once=at_once,
+        num_machines=num_machines,
     )
 
 

@@ -131,7 +131,7 @@ class Work:
         self.job = JobDescription.model_validate_json(description.read_bytes())
         self.run_name = os.environ[places.RUN_VARIABLE]
         self.shelf = Shelf(
-            bucket_here(), name=os.environ[places.BUCKET_VARIABLE], prefix=os.environ[places.PREFIX_VARIABLE]
+            _bucket(), name=os.environ[places.BUCKET_VARIABLE], prefix=os.environ[places.PREFIX_VARIABLE]
         )
         self.store = Store(root / "work")
         self.given: dict[str, tuple[Artifact, Path]] = {}

@@ -39,7 +39,7 @@ def endpoints(
 ) -> dict[EndpointName, SageMakerEndpoint]:  # fmt: skip
     """``wait``: as ``Event.wait``, True where this process is about to end. ``aws``, ``bucket``: None for AWS itself."""
     aws = aws or Boto(on.region)
-    bucket = bucket or S3Bucket(on.bucket, kms_key=on.kms_key)
+    bucket = bucket or S3Bucket(on.bucket, kms_key=on.kms_key, region=on.region)
     names: tuple[EndpointName, ...] = ("stage", "prod")
     return {
         name: SageMakerEndpoint(

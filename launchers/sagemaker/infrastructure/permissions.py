@@ -36,8 +36,8 @@ def permissions(site: Site) -> tuple[Permission, ...]:
 def _objects(site: Site) -> Iterator[Permission]:
     everybody: tuple[Principal, ...] = ("job", "conductor", "build", "rollout")
     yield Permission(
-        who=everybody, may=("s3:ListBucket",), on=(site.bucket_arn,),
-        because="lists; and without it an object that is not there is answered as one that is forbidden",
+        who=everybody, may=("s3:ListBucket",), on=(site.bucket_arn,), asked_by="service",
+        because="channels are listed; and without it an object that is not there is answered as one that is forbidden",
     )  # fmt: skip
     for who, reads, writes, because in _FOLDERS:
         yield Permission(
@@ -55,8 +55,12 @@ def _objects(site: Site) -> Iterator[Permission]:
             on=tuple(f"{bucket}/{below}/*" if below else f"{bucket}/*" for bucket, below in sources),
         )  # fmt: skip
         yield Permission(
-            who=("job", "conductor"), may=("s3:ListBucket",), on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
+            who=("job", "conductor"), may=("s3:ListBucketVersions",), on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
             because="lists photographs",
+        )  # fmt: skip
+        yield Permission(
+            who=("job", "conductor"), may=("s3:ListBucket",), on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
+            asked_by="service", because="a channel of photographs is listed",
         )  # fmt: skip
     if site.key_arn is not None:
         yield Permission(

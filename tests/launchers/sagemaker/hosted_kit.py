@@ -56,7 +56,8 @@ def hosted(*changes: str) -> RunSpec:
 
 def three_approved(root: Path) -> Registry:
     """The second release went live after the first, as the registry says; the third waits for its rollout."""
-    registry, deployments = Registry(root), Deployments(root)
+    registry = Registry(root)
+    deployments = Deployments(registry.ledger)
     for seed in (1, 2):
         make_release(registry, seed=seed)
         deployments.go_live(deployments.begin(FAMILY, seed, origin="test"), standby=False, origin="test")
@@ -74,7 +75,7 @@ class HostedKit:
         self.family = family
         self.folder = folder
         self.registry = Registry(folder / "registry")
-        self.deployments = Deployments(folder / "registry")
+        self.deployments = Deployments(self.registry.ledger)
         self.bucket = FolderBucket(folder / "bucket")
         self.orders = folder / "orders"
         self.orders.mkdir(exist_ok=True)

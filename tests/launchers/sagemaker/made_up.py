@@ -59,7 +59,7 @@ class MadeUp:
         place = self.root / "pipelines" / pipeline
         return place.read_text() if place.is_file() else None
 
-    def put(self, pipeline: str, definition: str) -> None:
+    def put(self, pipeline: str, definition: str, *, role: str) -> None:
         self.puts.append(pipeline)
         self._write(f"pipelines/{pipeline}", definition)
 

@@ -73,7 +73,12 @@ class DataPipeline:
             step["Arguments"]["Environment"] |= {"OMP_NUM_THREADS": "1"} | changes
         chosen = {**definition, "Steps": steps}
         Execution(
-            chosen, {"Run": RUN}, s3=self.s3, work=self.folder / "work", about=self.steps.append, after=after
+            chosen,
+            {"Run": RUN, **self.compiled.parameters[self.pipeline.name]},
+            s3=self.s3,
+            work=self.folder / "work",
+            about=self.steps.append,
+            after=after,
         ).run()
 
     def made(self, stage: str) -> Artifact:

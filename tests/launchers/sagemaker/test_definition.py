@@ -419,7 +419,13 @@ def test_jobs_that_teach_nothing_run_in_the_light_image(tmp_path: Path) -> None:
     assert {name for name, is_light in found.items() if is_light} == {
         "draw", "ingest", "select", "records", "evaluate", "evaluate-family", "bundle", "report",
     }  # fmt: skip
-    assert {name for name, is_light in found.items() if not is_light} == {"trunk", "embed", "train", "export"}
+    assert {name for name, is_light in found.items() if not is_light} == {
+        "trunk",
+        "embed",
+        "train",
+        "export",
+        "conduct",
+    }
 
 
 if __name__ == "__main__":

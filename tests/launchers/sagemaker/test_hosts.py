@@ -75,12 +75,13 @@ class Together:
         job = self.pipeline.jobs[0]
         made = {name: shelved(self.shelf, Store(folder / "store"), family, name) for name in job.earlier}
         self.shelf.write_channel(RUN, f"{self.pipeline.name}/{job.name}.earlier", made)
+        self.values = {"Run": RUN, **compiled.parameters[self.pipeline.name]}
         definition: dict[str, Any] = json.loads(compiled.definitions[self.pipeline.name])
         self.definition = {**definition, "Steps": definition["Steps"][:1]}
         self.definition["Steps"][0]["Arguments"]["Environment"]["OMP_NUM_THREADS"] = "1"
 
     def run(self) -> None:
-        Execution(self.definition, {"Run": RUN}, s3=self.folder / "s3", work=self.folder / "work").run()
+        Execution(self.definition, self.values, s3=self.folder / "s3", work=self.folder / "work").run()
 
     def log(self, host: str) -> str:
         return (self.folder / "work" / "logs" / f"train.{host}.log").read_text()

@@ -57,9 +57,7 @@ def answering(one: Any, *answers: Answer) -> Iterator[None]:
 
 def test_a_pipeline_is_made_changed_and_read(service: AwsService) -> None:
     with mock_aws():
-        service = AwsService(
-            FolderBucket(Path()), name="b", prefix="p", region="eu-west-1", role=ROLE, tags={"team": "botany"}
-        )
+        service = AwsService(FolderBucket(Path()), name="b", prefix="p", region="eu-west-1", tags={"team": "botany"})
         made = {
             "PipelineName": "plants-parent",
             "PipelineDefinition": "{}",
@@ -137,7 +135,7 @@ def test_progress_is_that_of_every_step_in_its_last_attempt(service: AwsService)
 def test_a_log_is_read_from_its_end(service: AwsService) -> None:
     group = "/aws/sagemaker/TrainingJobs"
     with mock_aws():
-        service = AwsService(FolderBucket(Path()), name="b", prefix="p", region="eu-west-1", role=ROLE, tags={})
+        service = AwsService(FolderBucket(Path()), name="b", prefix="p", region="eu-west-1", tags={})
         logs = client("logs", region="eu-west-1")
         logs.create_log_group(logGroupName=group)
         logs.create_log_stream(logGroupName=group, logStreamName="job-1/algo-1-17")

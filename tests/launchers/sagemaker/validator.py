@@ -15,7 +15,7 @@ from tests.launchers.sagemaker.shapes import problems_of, request, response
 from tests.launchers.sagemaker.validator_tuning import tuning_problems
 
 Json = Mapping[str, Any]
-MOST_CHANNELS = {"Processing": 10, "Training": 20}
+MOST_CHANNELS = {"Processing": 10, "Training": 20, "Tuning": 20}
 MOST_BYTES = 1024 * 1024
 MOST_OF_A_MESSAGE = 3072  # of a step that fails
 CREATE = {
