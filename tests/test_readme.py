@@ -24,7 +24,7 @@ ROOTS = (REPOSITORY, REPOSITORY / "src" / "earthsnap_train")
 WRITTEN_BY_RUNS = {"MODEL_CARD.md", "NOTES.md", "groupings/mine.lock.yaml", "curves.csv", "runs.csv"}
 WRITTEN_BY_USERS = {"labels.csv", "species.csv"}
 PROGRAMS = (("earthsnap",), ("python", "-m", "earthsnap_train"))
-OF_THE_SYSTEM = {"curl", "du", "tail"}
+OF_THE_SYSTEM = {"aws", "curl", "docker", "du", "pip", "tail"}
 
 
 def name_of(path: Path) -> str:
@@ -38,8 +38,14 @@ def commands(document: Path) -> Iterator[str]:
             if re.match(r"#\s+(python -m earthsnap_train|earthsnap) ", line):
                 yield line.removeprefix("#").strip()
         return
+    variables: dict[str, str] = {}
     for block in re.findall(r"^```console\n(.*?)^```", document.read_text("utf-8"), flags=re.M | re.S):
-        yield from (line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ "))
+        for line in (line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")):
+            line = re.sub(r"\$([A-Z]+)", lambda name: variables.get(name[1], name[0]), line)
+            if line.startswith("export "):
+                variables |= dict(word.split("=", 1) for word in shlex.split(line)[1:])
+            else:
+                yield line
     yield from sorted(word for word in code(document) if ours(word.split()) and "[VERB]" not in word)
 
 
