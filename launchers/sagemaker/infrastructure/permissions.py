@@ -55,7 +55,7 @@ def _objects(site: Site) -> Iterator[Permission]:
             on=tuple(f"{bucket}/{below}/*" if below else f"{bucket}/*" for bucket, below in sources),
         )  # fmt: skip
         yield Permission(
-            who=("job", "conductor"), may=("s3:ListBucketVersions",), on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
+            who=("job", "conductor", "build"), may=("s3:ListBucketVersions",), on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
             because="lists photographs",
         )  # fmt: skip
         yield Permission(
@@ -145,7 +145,7 @@ def _jobs(site: Site) -> Iterator[Permission]:
 
 
 def _pipelines(site: Site) -> Iterator[Permission]:
-    """Those of the conductor; a build does what a desk does: upserts them and starts the entry."""
+    """Those of the conductor; a build does what a desk does: upserts the entry and starts it."""
     every = tuple(site.arn("sagemaker", f"pipeline/{name}") for name in (site.entry, site.every_name))
     executions = tuple(f"{one}/execution/*" for one in every)
     both: tuple[Principal, ...] = ("conductor", "build")
@@ -156,17 +156,17 @@ def _pipelines(site: Site) -> Iterator[Permission]:
     yield Permission(who=both, may=("sagemaker:AddTags",), on=every, because="tags what it makes, for bills")
     yield Permission(who=both, may=("sagemaker:StartPipelineExecution",), on=every, because="starts a run of them")
     yield Permission(
-        who=both, may=("sagemaker:DescribePipelineExecution",), on=executions, because="sees how they stand"
-    )
-    yield Permission(
         who=("conductor",), on=executions, because="follows and ends them",
         may=(
-            "sagemaker:DescribePipelineDefinitionForExecution", "sagemaker:ListPipelineExecutionSteps",
-            "sagemaker:StopPipelineExecution",
+            "sagemaker:DescribePipelineDefinitionForExecution", "sagemaker:DescribePipelineExecution",
+            "sagemaker:ListPipelineExecutionSteps", "sagemaker:StopPipelineExecution",
         ),
     )  # fmt: skip
-    yield passing(site, who=both, role="job", because="pipelines and their jobs act as this role")
-    yield passing(site, who=both, role="conductor", because="the entry pipeline acts as this role")
+    yield passing(site, who=("conductor",), role="job", because="pipelines and their jobs act as this role")
+    yield passing(site, who=("build",), role="conductor", because="the entry pipeline acts as this role")
+    yield passing(
+        site, who=("conductor",), role="conductor", because="its job acts as the same role", asked_by="service"
+    )
     if site.infra.wandb_secret is not None:
         name = site.infra.wandb_secret
         secret = name if name.startswith("arn:") else site.arn("secretsmanager", f"secret:{name}-??????")

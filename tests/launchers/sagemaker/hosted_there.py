@@ -58,7 +58,10 @@ class Hosted:
         return None
 
     def serves(self, endpoint: str) -> str:
-        """The key that all files of the release begin with that answers there."""
+        """The release whose files the endpoint loads."""
+        return self._place(endpoint).split("/")[-3]
+
+    def _place(self, endpoint: str) -> str:
         there = sagemaker_backends[ACCOUNT][REGION]
         config = there.endpoint_configs[there.endpoints[endpoint].endpoint_config_name]
         model = there._models[config.production_variants[0]["ModelName"]]
@@ -85,7 +88,7 @@ class Hosted:
         return _said("200 OK", {"EndpointArn": endpoint.arn})
 
     def _answer(self, endpoint: str, body: bytes, environ: dict[str, Any]) -> Said:
-        loaded = self._load(self.serves(endpoint))
+        loaded = self._load(self._place(endpoint))
         if environ.get("HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES") == INFO_ATTRIBUTE:
             return _said("200 OK", loaded.info({}))
         status, answer = loaded.answer({}, body, environ["CONTENT_TYPE"])

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,17 @@ from earthsnap_train.errors import StageError
 from earthsnap_train.pipeline.prepare import prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.release.deployments import Deployments
+from earthsnap_train.release.registry import Registry
 from earthsnap_train.spec.launcher import SageMaker
 from earthsnap_train.verbs.opening import open_registry
 from launchers.sagemaker.account import account as account_of
 from launchers.sagemaker.conductor import Conductor
-from launchers.sagemaker.infrastructure.site import Principal
 from launchers.sagemaker.infrastructure.builds import rollout_command, start_command
+from launchers.sagemaker.infrastructure.site import Principal
 from launchers.sagemaker.service_aws import AwsService
-from tests.conftest import declare
+from tests.conftest import declare, draw_folder
 from tests.launchers.rollout_kit import make_release
-from tests.launchers.sagemaker.account import ACCOUNT, IMAGE, Account
+from tests.launchers.sagemaker.account import ACCOUNT, IMAGE, REGION, Account
 from tests.launchers.sagemaker.bridge import argv, environment, split
 from tests.launchers.sagemaker.decided import event, messages, tapped
 from tests.launchers.sagemaker.hosted_there import Hosted
@@ -45,7 +47,10 @@ SITE = site(
     *ONE,
     "aws.tags={team: botany, cost\\:center: a b}",
     f"infra.repository={{connection: '{CONNECTION}', url: 'https://github.com/botany/plants', branch: main}}",
-    "infra.declaration=['+experiment=plants','tracking=none','deployment.stage.tests.load_s=0.1']",
+    "infra.sources=[walks]",
+    "infra.declaration=['+experiment=plants','dataset=s3','dataset.source.bucket=walks','dataset.source.ranks=[genus]',"
+    "'dataset.source.species_table=names.csv','dataset.min_images_per_species=5','dataset.split.min_per_species=1',"
+    "'grouping.min_species=1','tracking=none','deployment.stage.tests.load_s=0.1']",
 )
 SERVICES = ("application-autoscaling", "cloudwatch", "iam", "logs", "s3", "sagemaker")
 # Calls for which nothing on moto gives cause, and where they are made instead.
@@ -63,6 +68,7 @@ ELSEWHERE = {
         "cloudwatch:GetMetricData": "no release answers unseen: test_rollout",
         "cloudwatch:SetAlarmState": "no update takes so long that one could call it back: test_rollout",
         "sagemaker:DeleteEndpoint": "every endpoint starts: test_rollout",
+        "sagemaker:UpdateModelPackage": "no decision is the registry's to tell, for all came from there: test_registry",
     },
 }
 
@@ -82,6 +88,19 @@ def start_words(image: str) -> list[str]:
     return ["python", *words[words.index("-m") :]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """All that a rollout may move. ``updates``: of which endpoints, so far."""
+
+    champion: int | None
+    stage: str
+    prod: str
+    updates: tuple[str, ...]
+    log: tuple[tuple[str, str], ...]
+    num_models: int
+    num_configs: int
+
+
 @dataclass
 class Journey:
     """One account, from its first stack on."""
@@ -91,7 +110,12 @@ class Journey:
     queue: str
     calls: dict[str, list[Call]] = field(default_factory=dict)
     said: dict[str, Any] = field(default_factory=dict)
-    states: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """As somebody opens it who only looks."""
+        return open_registry(declare(*rollout_words()))
 
     def package(self, number: int) -> dict[str, Any]:
         sagemaker = self.account.client("sagemaker")
@@ -117,18 +141,17 @@ class Journey:
         self.calls.setdefault("rollout", []).extend(calls)
         self.states[name] = self._state()
 
-    def _state(self) -> tuple[object, ...]:
-        """All that a rollout may move."""
-        registry = open_registry(declare(*rollout_words()))
-        deployments = Deployments(registry.ledger)
+    def _state(self) -> State:
+        deployments = Deployments(self.registry.ledger)
         there = self.account.client("sagemaker")
-        return (
-            deployments.champion("plants"),
-            [(entry.release, entry.action) for entry in registry.ledger.history()],
-            len(there.list_models()["Models"]),
-            len(there.list_endpoint_configs()["EndpointConfigs"]),
-            [self.hosted.serves(f"plants-{part}") for part in ("stage", "prod")],
-            list(self.hosted.updates),
+        return State(
+            champion=deployments.champion("plants"),
+            stage=self.hosted.serves("plants-stage"),
+            prod=self.hosted.serves("plants-prod"),
+            updates=tuple(self.hosted.updates),
+            log=tuple((entry.release, entry.action) for entry in self.registry.ledger.history()),
+            num_models=len(there.list_models()["Models"]),
+            num_configs=len(there.list_endpoint_configs()["EndpointConfigs"]),
         )
 
 
@@ -151,6 +174,7 @@ def journey(moto: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         patch.setenv("HYDRA_FULL_ERROR", "1")
         hosted = Hosted(Path("containers").absolute())
         moto.instead = hosted
+        _photographs(moto)
         journey = Journey(moto, hosted, tapped(SITE))
         _build(journey)
         _conduct(journey)
@@ -159,6 +183,16 @@ def journey(moto: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     moto.instead = lambda environ: None
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def _photographs(moto: Account) -> None:
+    """In a bucket of their own; a table of names comes with the code that is pushed."""
+    s3 = moto.client("s3")
+    s3.create_bucket(Bucket="walks", CreateBucketConfiguration={"LocationConstraint": REGION})
+    root = draw_folder(Path("walks"), species={"Rosa/Rosa canina": 6, "Rosa/Rosa rugosa": 6})
+    for file in sorted(root.rglob("*.png")):
+        s3.put_object(Bucket="walks", Key=file.relative_to(root).as_posix(), Body=file.read_bytes())
+    Path("names.csv").write_text("species,common_name\nRosa canina,dog rose\nRosa rugosa,beach rose\n")
 
 
 def _build(journey: Journey) -> None:
@@ -171,10 +205,10 @@ def _conduct(journey: Journey) -> None:
     """What the entry pipeline's job does: begins a run, whose first job fails; and registers what others had made."""
     spec = declare(*start_words(IMAGE)[3:], "launcher.max_instances={ml.m5.xlarge: 8}")
     assert isinstance(spec.launcher, SageMaker)
-    store = Store(Path("store"))
-    prepared = prepare(spec, store)
-    journey.hosted.fails = ("draw", "no such image")
-    with recording() as calls:
+    store = Store(Path("conductor"))
+    journey.hosted.fails = ("ingest", "no such image")
+    with recording() as journey.calls["conductor"]:
+        prepared = prepare(spec, store)
         with account_of(spec.launcher, Path("account")) as (bucket, service):
             assert isinstance(service, AwsService)
             service.look_every_s = 0.0
@@ -188,7 +222,6 @@ def _conduct(journey: Journey) -> None:
         make_release(registry, seed=1, approved=False)
         make_release(registry, seed=2, approved=False)
         register(registry, 3, "top1 0.4 is below 0.9")
-    journey.calls["conductor"] = calls
 
 
 def _decide(journey: Journey) -> None:
@@ -203,7 +236,6 @@ def _decide(journey: Journey) -> None:
     rejected = journey.decide(2, "Rejected", "names roses wrongly")
     journey.tell("rejected", rejected)
     journey.tell("rejected again", rejected)
-    journey.tell("second, late", second)
 
 
 def test_a_push_starts_the_entry_pipeline_whose_image_the_next_push_changes(journey: Journey) -> None:
@@ -219,26 +251,38 @@ def test_a_push_starts_the_entry_pipeline_whose_image_the_next_push_changes(jour
 def test_a_conductor_tells_why_the_first_job_failed(journey: Journey) -> None:
     error = journey.said["conducted"]
 
-    assert (error.what, error.where) == ("no such image", "draw")
+    assert (error.what, error.where) == ("no such image", "ingest")
 
 
 def test_what_is_registered_waits_for_a_person_unless_gates_rejected_it(journey: Journey) -> None:
-    stands = {one["release"]: one["stands"] for one in journey.said["registered"]}
+    stands = {one["name"]: one["stands"] for one in journey.said["registered"]}
 
-    assert stands == {"plants-1": "awaiting approval", "plants-2": "awaiting approval", "plants-3": "rejected by gates"}
+    assert stands == {
+        "plants-1": "waits for approval",
+        "plants-2": "waits for approval",
+        "plants-3": "rejected by its gates",
+    }
 
 
 def test_approvals_go_live_one_after_the_other_and_a_rejection_brings_back_the_one_before(journey: Journey) -> None:
-    assert [journey.said[name] for name in ("first", "second", "rejected")] == []
-    assert [journey.states[name] for name in ("first", "second", "rejected")] == []
+    first, second, rejected = (journey.states[name] for name in ("first", "second", "rejected"))
+
+    assert [(one.champion, one.stage, one.prod) for one in (first, second, rejected)] == [
+        (1, "plants-1", "plants-1"), (2, "plants-2", "plants-2"), (1, "plants-2", "plants-1"),
+    ]  # fmt: skip
+    assert first.updates == ()
+    assert second.updates == ("plants-stage", "plants-prod")
+    assert rejected.updates == (*second.updates, "plants-prod")
+    assert [action for release, action in second.log if release == "plants-2"] == [
+        "registered", "approved", "staged", "tests passed", "canary", "canary", "live",
+    ]  # fmt: skip
+    assert journey.said["rejected"] == {"release": "plants-2", "at": "rejected", "live": "plants-1"}
 
 
 def test_events_that_come_twice_or_late_change_nothing(journey: Journey) -> None:
-    for again, before in (
-        ("first again", "first"), ("first, late", "second"), ("rejected again", "rejected"),
-        ("second, late", "rejected"),
-    ):  # fmt: skip
+    for again, before in (("first again", "first"), ("first, late", "second"), ("rejected again", "rejected")):
         assert journey.states[again] == journey.states[before], again
+    assert journey.said["first, late"] == {"release": "plants-1", "at": None}
 
 
 @pytest.mark.parametrize("who", ["build", "conductor", "rollout"])

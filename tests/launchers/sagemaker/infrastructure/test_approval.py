@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from moto import mock_aws
@@ -17,6 +16,7 @@ from tests.launchers.sagemaker.account import ACCOUNT, IMAGE
 from tests.launchers.sagemaker.bridge import argv, environment, variables
 from tests.launchers.sagemaker.decided import PACKAGE, event, messages, tapped
 from tests.launchers.sagemaker.infrastructure.declared_sites import ONE, THREE, site
+
 
 def without(name: str, given: dict[str, Any]) -> dict[str, Any]:
     return {**given, "detail": {key: value for key, value in given["detail"].items() if key != name}}
