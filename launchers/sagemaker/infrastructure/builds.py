@@ -52,14 +52,14 @@ def declaration(site: Site) -> list[str]:
     """Overrides by which a build declares the family that this infrastructure is of."""
     infra = site.infra
     key = [f"aws.kms_key={infra.kms_key}"] if infra.kms_key else []
-    tags = [f"aws.tags={{{', '.join(_tag(*one) for one in sorted(infra.tags.items()))}}}"] if infra.tags else []
+    tags = [f"aws.tags={{{','.join(_tag(*one) for one in sorted(infra.tags.items()))}}}"] if infra.tags else []
     place = [f"aws.region={infra.region}", f"aws.bucket={infra.bucket}", f"aws.prefix={infra.prefix}", *key, *tags]
     return [*infra.declaration, f"name={site.family}", *place]
 
 
 def _tag(name: str, value: str) -> str:
     """As Hydra reads a pair of a mapping: no sign in it means anything else."""
-    return re.sub(r"([ :=])", r"\\\1", name) + f': "{value}"'
+    return re.sub(r"([ :=])", r"\\\1", name) + f':"{value}"'
 
 
 def rollout_command(site: Site) -> str:
