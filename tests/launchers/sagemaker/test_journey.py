@@ -166,23 +166,23 @@ def journey(moto: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     urllib.request.urlopen(urllib.request.Request(f"{moto.url}/moto-api/reset", method="POST")).close()
     moto.cut_after = None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("journey"))
-        patch.setattr("sys.argv", ["earthsnap"])
-        for name, value in moto.environment.items():
-            patch.setenv(name, value)
-        patch.setenv("HYDRA_FULL_ERROR", "1")
-        hosted = Hosted(Path("containers").absolute())
-        moto.instead = hosted
-        _photographs(moto)
-        journey = Journey(moto, hosted, tapped(SITE))
-        _build(journey)
-        _conduct(journey)
-        _decide(journey)
-        yield journey
-    moto.instead = lambda environ: None
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path_factory.mktemp("journey"))
+            patch.setattr("sys.argv", ["earthsnap"])
+            for name, value in {**moto.environment, "HYDRA_FULL_ERROR": "1"}.items():
+                patch.setenv(name, value)
+            moto.instead = hosted = Hosted(Path("containers").absolute())
+            _photographs(moto)
+            journey = Journey(moto, hosted, tapped(SITE))
+            _build(journey)
+            _conduct(journey)
+            _decide(journey)
+            yield journey
+    finally:
+        moto.instead = lambda environ: None
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _photographs(moto: Account) -> None:
