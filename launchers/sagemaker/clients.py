@@ -1,5 +1,6 @@
 """The door to AWS: clients of its services, all with a region, patience and limits of time; and its errors in our words."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -51,6 +52,12 @@ def code_of(error: Exception) -> str:
     """``NoSuchKey``, ``412``, ...; empty where the service gave none, or it is no such error."""
     response: dict[str, Any] = getattr(error, "response", {})
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def is_absent(error: Exception) -> bool:
+    """Whether SageMaker says that there is no such thing: a ResourceNotFound or, of some things, a failed validation."""
+    absent = re.search(r"(does|do) not exist|not found|(cannot|could not) find", str(error), re.IGNORECASE)
+    return "NotFound" in code_of(error) or (code_of(error).startswith("Validation") and absent is not None)
 
 
 @contextmanager

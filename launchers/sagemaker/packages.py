@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.release.catalogue import Decision, State
-from launchers.sagemaker.clients import client, code_of, in_our_words
+from launchers.sagemaker.clients import client, in_our_words, is_absent
 
 GROUP = 63  # characters of a group's name
 NOTE = 1024  # of a description
@@ -57,7 +57,7 @@ class Packages:
         try:
             found: Mapping[str, Any] = self._client.describe_model_package_group(ModelPackageGroupName=name)
         except self._client.exceptions.ClientError as error:
-            if _is_absent(error):
+            if is_absent(error):
                 return None
             raise
         return found
@@ -72,7 +72,7 @@ class Packages:
                     )
                 )
             except self._client.exceptions.ClientError as error:
-                if _is_absent(error):
+                if is_absent(error):
                     return []
                 raise
         return [_version(one) for page in pages for one in page["ModelPackageSummaryList"]]
@@ -126,9 +126,3 @@ def _version(found: Mapping[str, Any]) -> Version:
         about=found.get("ModelPackageDescription", ""),
         state=_STATE[found["ModelApprovalStatus"]],
     )
-
-
-def _is_absent(error: Exception) -> bool:
-    """The service calls it a ResourceNotFound or, for groups, a failed validation."""
-    absent = re.search(r"(does|do) not exist|not found|cannot find", str(error), re.IGNORECASE)
-    return "NotFound" in code_of(error) or (code_of(error).startswith("Validation") and absent is not None)

@@ -7,12 +7,11 @@ from urllib.parse import quote
 
 from earthsnap_train.pipeline.plan import digest_of
 from launchers.sagemaker.bucket import Bucket
-from launchers.sagemaker.clients import client, code_of
+from launchers.sagemaker.clients import client, code_of, is_absent
 from launchers.sagemaker.service import NotNow, Progress, Step
 
 MOST_INLINE_BYTES = 100_000  # of a definition in a request; a longer one goes through the bucket
 LATER = ("ResourceLimitExceeded", "ConflictException", "ThrottlingException")
-ABSENT = ("ResourceNotFound", "ResourceNotFoundException")
 JOBS = {"ProcessingJob": "/aws/sagemaker/ProcessingJobs", "TrainingJob": "/aws/sagemaker/TrainingJobs"}
 
 
@@ -35,7 +34,7 @@ class AwsService:
         try:
             found: str = self._sagemaker.describe_pipeline(PipelineName=pipeline)["PipelineDefinition"]
         except self._sagemaker.exceptions.ClientError as error:
-            if code_of(error) in ABSENT:
+            if is_absent(error):
                 return None
             raise
         return found
@@ -79,7 +78,7 @@ class AwsService:
         try:
             whole = self._sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution)
         except self._sagemaker.exceptions.ClientError as error:
-            if code_of(error) in ABSENT:  # its pipeline was deleted, and it with it
+            if is_absent(error):  # its pipeline was deleted, and it with it
                 return Progress(status="Stopped", reason="it is not there any more", steps={})
             raise
         return Progress(

@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Sequence
 
 from earthsnap_train.spec.infra import Repository
+from launchers.sagemaker.infrastructure.endpoint_permissions import server
 from launchers.sagemaker.infrastructure.site import Json, Site
 from launchers.sagemaker.infrastructure.storage import MOVING_TAG
 from launchers.sagemaker.infrastructure.yaml_text import yaml_text
 
 PACKAGE_VARIABLE = "PACKAGE_ARN"
+IMAGE_VARIABLE = "EARTHSNAP_IMAGE"  # of the image that serves: its own address, by the tag that never moves
 _DOCKERFILE = "launchers/sagemaker/container/Dockerfile"
 _STANDARD = "aws/codebuild/amazonlinux-x86_64-standard:5.0"  # of CodeBuild; it has docker and the AWS command line
 _BUILD_MINUTES = 120
@@ -50,22 +52,32 @@ def declaration(site: Site) -> list[str]:
     """Overrides by which a build declares the family that this infrastructure is of."""
     infra = site.infra
     key = [f"aws.kms_key={infra.kms_key}"] if infra.kms_key else []
-    place = [f"aws.region={infra.region}", f"aws.bucket={infra.bucket}", f"aws.prefix={infra.prefix}", *key]
+    tags = [f"aws.tags={{{','.join(_tag(*one) for one in sorted(infra.tags.items()))}}}"] if infra.tags else []
+    place = [f"aws.region={infra.region}", f"aws.bucket={infra.bucket}", f"aws.prefix={infra.prefix}", *key, *tags]
     return [*infra.declaration, f"name={site.family}", *place]
 
 
+def _tag(name: str, value: str) -> str:
+    """As Hydra reads a pair of a mapping: no sign in it means anything else."""
+    return re.sub(r"([ :=])", r"\\\1", name) + f':"{value}"'
+
+
 def rollout_command(site: Site) -> str:
-    """The package is never part of the text: a shell expands its variable into one word."""
+    """The package is never part of the text: a shell expands its variable into one word. What answers is the image that this
+    runs in, which knows by what name it stays the same."""
     typed = [*declaration(site), "registry=sagemaker", "deployment=sagemaker"]
-    return f'python -m earthsnap_train rollout "package=${PACKAGE_VARIABLE}" {_words(typed)}'
+    images = f'"registry.serve_image=${IMAGE_VARIABLE}" "deployment.image=${IMAGE_VARIABLE}"'
+    roles = '"deployment.role=$PROD_ROLE" "deployment.stage.role=$STAGE_ROLE"'
+    return f'python -m earthsnap_train rollout "package=${PACKAGE_VARIABLE}" {_words(typed)} {images} {roles}'
 
 
 def start_command(site: Site) -> str:
     """Run in the image that it names, so that keys are those of its libraries."""
-    typed = [*declaration(site), "launcher=sagemaker", "launcher.wait=false"]
+    typed = [*declaration(site), "launcher=sagemaker", "launcher.wait=false", "registry=sagemaker"]
     inside = 'docker run --rm --network host --volume "$PWD:/declared" --workdir /declared'
     credentials = "--env AWS_REGION --env AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
-    given = '"launcher.image=$IMAGE" "launcher.role=$JOB_ROLE" "launcher.entry_role=$CONDUCTOR_ROLE"'
+    images = '"launcher.image=$IMAGE" "registry.serve_image=$IMAGE-serve"'
+    given = f'{images} "launcher.role=$JOB_ROLE" "launcher.entry_role=$CONDUCTOR_ROLE"'
     return f'{inside} {credentials} --entrypoint python "$IMAGE" -m earthsnap_train {_words(typed)} {given}'
 
 
@@ -85,7 +97,8 @@ def _build(site: Site, repository: Repository) -> Json:
         f'export IMAGE="$IMAGES:$CODEBUILD_RESOLVED_SOURCE_VERSION" && export MOVING="$IMAGES:{MOVING_TAG}"',
         'aws ecr get-login-password | docker login --username AWS --password-stdin "$REGISTRY"',
         f'docker build --file {_DOCKERFILE} --target train --tag "$IMAGE" .',
-        f'docker build --file {_DOCKERFILE} --target serve --tag "$IMAGE-serve" --tag "$MOVING" .',
+        f'docker build --file {_DOCKERFILE} --target serve --build-arg {IMAGE_VARIABLE}="$IMAGE-serve" '
+        '--tag "$IMAGE-serve" --tag "$MOVING" .',
         # A commit that is built again finds its tags taken, which never move.
         'docker push "$IMAGE" || docker manifest inspect "$IMAGE" > /dev/null',
         'docker push "$IMAGE-serve" || docker manifest inspect "$IMAGE-serve" > /dev/null',
@@ -117,7 +130,8 @@ def _build(site: Site, repository: Repository) -> Json:
 def _rollout(site: Site) -> Json:
     return _project(
         site, "rollout", [rollout_command(site)], image=f"{site.images}:{MOVING_TAG}", pulled_by="SERVICE_ROLE",
-        minutes=_ROLLOUT_MINUTES, privileged=False, variables={},
+        minutes=_ROLLOUT_MINUTES, privileged=False,
+        variables={"STAGE_ROLE": site.role_arn(server("stage")), "PROD_ROLE": site.role_arn(server("prod"))},
     )  # fmt: skip
 
 

@@ -50,17 +50,15 @@ def _objects(site: Site) -> Iterator[Permission]:
     if site.infra.sources:
         split = [one.partition("/") for one in site.infra.sources]
         sources = [(site.s3_arn(name), below) for name, _, below in split]
+        buckets = tuple(dict.fromkeys(bucket for bucket, _ in sources))
         yield Permission(
-            who=("job", "conductor"), may=("s3:GetObject",), because="reads photographs",
+            who=("job",), may=("s3:GetObject",), asked_by="service", because="photographs are put before jobs",
             on=tuple(f"{bucket}/{below}/*" if below else f"{bucket}/*" for bucket, below in sources),
         )  # fmt: skip
+        yield Permission(who=("job",), may=("s3:ListBucket",), on=buckets, asked_by="service", because="before that")
         yield Permission(
-            who=("job", "conductor"), may=("s3:ListBucketVersions",), on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
-            because="lists photographs",
-        )  # fmt: skip
-        yield Permission(
-            who=("job", "conductor"), may=("s3:ListBucket",), on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
-            asked_by="service", because="a channel of photographs is listed",
+            who=("job", "conductor", "build"), may=("s3:ListBucketVersions",), on=buckets,
+            because="lists photographs: a plan is made of them, and whoever looks at them lists them again",
         )  # fmt: skip
     if site.key_arn is not None:
         yield Permission(
@@ -145,28 +143,33 @@ def _jobs(site: Site) -> Iterator[Permission]:
 
 
 def _pipelines(site: Site) -> Iterator[Permission]:
-    """Those of the conductor; a build does what a desk does: upserts them and starts the entry."""
-    every = tuple(site.arn("sagemaker", f"pipeline/{name}") for name in (site.entry, site.every_name))
-    executions = tuple(f"{one}/execution/*" for one in every)
-    both: tuple[Principal, ...] = ("conductor", "build")
-    yield Permission(
-        who=both, may=("sagemaker:CreatePipeline", "sagemaker:DescribePipeline", "sagemaker:UpdatePipeline"), on=every,
-        because="upserts pipelines whose definition changed",
-    )  # fmt: skip
-    yield Permission(who=both, may=("sagemaker:AddTags",), on=every, because="tags what it makes, for bills")
-    yield Permission(who=both, may=("sagemaker:StartPipelineExecution",), on=every, because="starts a run of them")
-    yield Permission(
-        who=both, may=("sagemaker:DescribePipelineExecution",), on=executions, because="sees how they stand"
-    )
+    """The conductor's are those of data, nodes and release; a build does what a desk does: upserts and starts the entry."""
+    entry, others = (site.arn("sagemaker", f"pipeline/{name}") for name in (site.entry, site.every_name))
+    executions = (f"{others}/execution/*",)
+    both: tuple[tuple[Principal, str], ...] = (("conductor", others), ("build", entry))
+    for who, pipelines in both:
+        yield Permission(
+            who=(who,), on=(pipelines,), because="upserts pipelines whose definition changed",
+            may=("sagemaker:CreatePipeline", "sagemaker:DescribePipeline", "sagemaker:UpdatePipeline"),
+        )  # fmt: skip
+        yield Permission(
+            who=(who,), may=("sagemaker:AddTags",), on=(pipelines,), because="tags what it makes, for bills"
+        )
+        yield Permission(
+            who=(who,), may=("sagemaker:StartPipelineExecution",), on=(pipelines,), because="starts a run of them"
+        )
     yield Permission(
         who=("conductor",), on=executions, because="follows and ends them",
         may=(
-            "sagemaker:DescribePipelineDefinitionForExecution", "sagemaker:ListPipelineExecutionSteps",
-            "sagemaker:StopPipelineExecution",
+            "sagemaker:DescribePipelineDefinitionForExecution", "sagemaker:DescribePipelineExecution",
+            "sagemaker:ListPipelineExecutionSteps", "sagemaker:StopPipelineExecution",
         ),
     )  # fmt: skip
-    yield passing(site, who=both, role="job", because="pipelines and their jobs act as this role")
-    yield passing(site, who=both, role="conductor", because="the entry pipeline acts as this role")
+    yield passing(site, who=("conductor",), role="job", because="pipelines and their jobs act as this role")
+    yield passing(site, who=("build",), role="conductor", because="the entry pipeline acts as this role")
+    yield passing(
+        site, who=("conductor",), role="conductor", because="its job acts as the same role", asked_by="service"
+    )
     if site.infra.wandb_secret is not None:
         name = site.infra.wandb_secret
         secret = name if name.startswith("arn:") else site.arn("secretsmanager", f"secret:{name}-??????")

@@ -83,6 +83,9 @@ class Shadow(Limits):
 
 
 class SageMakerStage(SpecModel):
+    """``role``: what its instances act as."""
+
+    role: Arn
     instance_type: InstanceType
     instance_count: Count
     capture: Capture | None
@@ -122,7 +125,7 @@ class SageMakerProd(SpecModel):
 
 
 class Hosting(SpecModel):
-    """What both endpoints share. ``role``: what their instances act as."""
+    """What both endpoints share. ``role``: what instances of production act as."""
 
     region: Region
     bucket: BucketName

@@ -23,11 +23,16 @@ _CUT = {
 }
 
 
+# (status, headers, body) of what is answered in moto's place; None: moto answers.
+Instead = Callable[[dict[str, Any]], tuple[str, list[tuple[str, str]], bytes] | None]
+
+
 class Account:
     """``cut_after``: requests that may still change something; then nothing is answered any more, to anybody."""
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.instead: Instead = lambda environ: None
         self.cut_after: int | None = None
         self.num_changes = 0
 
@@ -62,6 +67,10 @@ def serve() -> Iterator[Account]:
     account = Account("")
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if (instead := account.instead(environ)) is not None:
+            status, headers, body = instead
+            start_response(status, headers)
+            return [body]
         if not account.is_cut(environ):
             answer: Iterable[bytes] = moto(environ, start_response)
             return answer

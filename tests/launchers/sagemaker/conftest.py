@@ -17,7 +17,7 @@ def moto() -> Iterator[Account]:
 @pytest.fixture
 def account(moto: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     """With one versioned bucket and nothing else in it; boto3 finds it by the environment."""
-    moto.cut_after, moto.num_changes = None, 0
+    moto.cut_after, moto.num_changes, moto.instead = None, 0, lambda environ: None
     urllib.request.urlopen(urllib.request.Request(f"{moto.url}/moto-api/reset", method="POST")).close()
     for name, value in moto.environment.items():
         monkeypatch.setenv(name, value)

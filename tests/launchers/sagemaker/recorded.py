@@ -84,7 +84,10 @@ def recording() -> Iterator[list[Call]]:
 
 
 def unlike_the_table(calls: Collection[Call], site: Site, *who: Principal, services: Collection[str]) -> list[str]:
-    """What these principals called and may not (all of them), and what of these ``services`` they may and never called."""
+    """What these principals called and may not (all of them), and what of these ``services`` they may and never called.
+
+    A row with resources counts as used only by calls on these, where the recording tells on what they were.
+    """
     rows = [row for row in permissions(site) if set(row.who) & set(who)]
     found = set()
     needs = {need for call in calls for need in call.needs}
@@ -92,10 +95,10 @@ def unlike_the_table(calls: Collection[Call], site: Site, *who: Principal, servi
         for one in who:
             if not any(action in row.may and one in row.who and _covers(row.on, resource) for row in rows):
                 found.add(f"{one} may not {action} on {resource or 'anything'}")
-    called = {action for action, _ in needs}
-    called |= {action for action, beside in IN_CASE_OF_FAILURE.items() if beside in called}
     for row in rows:
         if row.asked_by == "us":
+            called = {action for action, resource in needs if _covers(row.on, resource)}
+            called |= {action for action, beside in IN_CASE_OF_FAILURE.items() if beside in called}
             unused = {action for action in row.may if action.partition(":")[0] in services} - called
             found |= {f"{', '.join(sorted({*row.who} & {*who}))} may {action}, and never did" for action in unused}
     return sorted(found)

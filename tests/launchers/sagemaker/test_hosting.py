@@ -52,6 +52,17 @@ def test_a_key_encrypts_disks_but_those_that_encrypt_themselves(release: Release
     assert "KmsKeyId" not in config(release, key, "deployment.prod.instance_type=ml.g5.xlarge")
 
 
+def test_each_endpoint_acts_as_its_own_role(release: Release) -> None:
+    spec = hosted("deployment.stage.role=arn:aws:iam::123456789012:role/tried")
+    assert isinstance(spec.deployment, SageMaker)
+
+    roles = {name: made(release, spec.deployment, spec.serving, name).models[0] for name in ("stage", "prod")}  # type: ignore[arg-type]
+
+    assert {name: model["ExecutionRoleArn"].rpartition("/")[2] for name, model in roles.items()} == {
+        "stage": "tried", "prod": "earthsnap",
+    }  # fmt: skip
+
+
 def test_whatever_changes_what_is_served_changes_the_names_and_nothing_else_does(release: Release) -> None:
     name = config(release)["EndpointConfigName"]
     assert config(release, "deployment.prod.steps=[{share: 0.5, bake_s: 1}]")["EndpointConfigName"] == name

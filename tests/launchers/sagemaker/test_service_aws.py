@@ -64,6 +64,7 @@ def test_a_pipeline_is_made_changed_and_read(service: AwsService) -> None:
             "RoleArn": ROLE,
             "ClientRequestToken": TOKEN,
         }
+        assert service.definition("plants-parent") is None
         service._sagemaker.create_pipeline(**made)
         service.put("plants-parent", '{"Version": "2020-12-01", "Steps": [1]}', role=ROLE)
         execution = service.start("plants-parent", {"Run": "r"}, token=TOKEN)

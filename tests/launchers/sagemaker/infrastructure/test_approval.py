@@ -7,55 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from moto import mock_aws
 
 from launchers.sagemaker.infrastructure.builds import rollout_command
-from launchers.sagemaker.infrastructure.stack import connect
-from launchers.sagemaker.infrastructure.template import templates
-from tests.launchers.sagemaker.bridge import argv, variables
+from tests.launchers.sagemaker.account import ACCOUNT, IMAGE
+from tests.launchers.sagemaker.bridge import argv, environment, variables
+from tests.launchers.sagemaker.decided import PACKAGE, event, messages, tapped
 from tests.launchers.sagemaker.infrastructure.declared_sites import ONE, THREE, site
-
-PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/plants-release/7"
-
-
-def event(**detail: object) -> dict[str, Any]:
-    """As the service's documentation shows it."""
-    return {
-        "version": "0",
-        "id": "844e2571-85d4-695f-b930-0153b71dcb42",
-        "detail-type": "SageMaker Model Package State Change",
-        "source": "aws.sagemaker",
-        "account": "123456789012",
-        "time": "2026-11-26T17:00:14Z",
-        "region": "eu-west-1",
-        "resources": [PACKAGE],
-        "detail": {
-            "ModelPackageGroupName": "plants-release",
-            "ModelPackageVersion": 7,
-            "ModelPackageArn": PACKAGE,
-            "CreationTime": "2026-11-26T17:00:14Z",
-            "InferenceSpecification": {
-                "Containers": [
-                    {
-                        "Image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/plants:1-serve",
-                        "ImageDigest": "sha256:4dc8a7e4a010a19bb9e0a6b063f355393f6e623603361bd8b105f554d4f0c004",
-                    }
-                ],
-                "SupportedContentTypes": ["image/jpeg"],
-                "SupportedResponseMIMETypes": ["application/json"],
-            },
-            "ModelPackageStatus": "Completed",
-            "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
-            "CertifyForMarketplace": False,
-            "ModelApprovalStatus": "Approved",
-            "UpdatedModelPackageFields": ["ModelApprovalStatus", "ApprovalDescription"],
-            "LastModifiedTime": "2026-11-26T17:00:14Z",
-            **detail,
-        },
-    }
 
 
 def without(name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -72,29 +32,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def tap(account: None) -> str:
-    """A queue in place of the project, on the rule that was deployed, with what the rule makes of an event."""
-    events, queues = boto3.client("events"), boto3.client("sqs")
-    declared = site(*ONE)
-    connect("eu-west-1").deploy(
-        declared.stack("shared"), templates(declared)["shared"], declared.tags, tell=lambda line: None
-    )
-    rule = declared.name("decision")
-    (target,) = events.list_targets_by_rule(Rule=rule)["Targets"]
-    assert target["Arn"].endswith(":project/plants-rollout")
-    queue: str = queues.create_queue(QueueName="tap")["QueueUrl"]
-    arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_targets(Rule=rule, Targets=[{**target, "Arn": arn}])
-    return queue
-
-
-def messages(queue: str, *happened: dict[str, Any]) -> list[str]:
-    entries = [
-        {"Source": one["source"], "DetailType": one["detail-type"], "Detail": json.dumps(one["detail"])}
-        for one in happened
-    ]
-    boto3.client("events").put_events(Entries=entries)
-    got = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-    return [one["Body"] for one in got.get("Messages", ())]
+    return tapped(site(*ONE))
 
 
 @pytest.mark.filterwarnings("ignore:Tried to parse")
@@ -140,6 +78,10 @@ def test_an_approval_in_the_registry_becomes_the_command_that_rolls_out_that_pac
         "aws.prefix": "earthsnap",
         "registry": "sagemaker",
         "deployment": "sagemaker",
+        "registry.serve_image": IMAGE,
+        "deployment.image": IMAGE,
+        "deployment.role": f"arn:aws:iam::{ACCOUNT}:role/plants-prod-endpoint",
+        "deployment.stage.role": f"arn:aws:iam::{ACCOUNT}:role/plants-stage-endpoint",
     }
 
 
@@ -163,11 +105,12 @@ def test_a_real_shell_splits_the_command_as_the_bridge_does_whatever_the_package
     message = json.dumps(
         {"environmentVariablesOverride": [{"name": "PACKAGE_ARN", "type": "PLAINTEXT", "value": package}]}
     )
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", **variables(message)}
+    given = environment(site(*THREE)) | variables(message)
+    stand_ins = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
     said = subprocess.run(
-        ["/bin/sh", "-c", rollout_command(site(*THREE))], env=environment, cwd=tmp_path, capture_output=True, text=True,
-        check=True,
+        ["/bin/sh", "-c", rollout_command(site(*THREE))], env=stand_ins | given, cwd=tmp_path, capture_output=True,
+        text=True, check=True,
     )  # fmt: skip
 
     assert said.stdout.splitlines() == argv(message, site(*THREE))[1:]

@@ -206,7 +206,9 @@ def test_a_call_that_is_not_in_the_table_is_found_and_so_is_a_permission_that_no
     assert unlike_the_table(calls, site(*ONE), "job", services=["s3"]) == [
         "job may not s3:DeleteObject on arn:aws:s3:::photographs/elsewhere/a",
         "job may not s3:PutObject on arn:aws:s3:::photographs/elsewhere/a",
+        "job may s3:AbortMultipartUpload, and never did",
         "job may s3:GetObject, and never did",
+        "job may s3:PutObject, and never did",
     ]
 
 
