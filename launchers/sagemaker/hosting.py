@@ -65,14 +65,15 @@ def made(
     """``beside``: a release that answers too, unseen."""
     settings = on.stage if endpoint == "stage" else on.prod
     name = endpoint_name(release.family, endpoint)
-    models = [_model(release, on, serving, name)]
+    role = settings.role or on.role
+    models = [_model(release, on, serving, name, role)]
     variants = {
         "ProductionVariants": [_variant(VARIANT, models[0], settings.instance_type, settings.instance_count, 1.0)]
     }
     if beside is not None:
         shadow = on.prod.shadow
         assert isinstance(shadow, Shadow)
-        models.append(_model(beside, on, serving, name))
+        models.append(_model(beside, on, serving, name, role))
         variants["ShadowProductionVariants"] = [
             _variant(SHADOW, models[1], shadow.instance_type, shadow.instance_count, shadow.share)
         ]
@@ -88,7 +89,7 @@ def made(
     return Made(config={"EndpointConfigName": named, **config}, models=tuple(models), releases=served)
 
 
-def _model(release: Release, on: SageMaker, serving: Serving, endpoint: str) -> dict[str, Any]:
+def _model(release: Release, on: SageMaker, serving: Serving, endpoint: str, role: str) -> dict[str, Any]:
     environment = {
         VARIABLE: endpoint,  # where a line of figures a minute comes from
         # Golden answers depend on these; how much a container takes on is the image's business.
@@ -106,7 +107,7 @@ def _model(release: Release, on: SageMaker, serving: Serving, endpoint: str) -> 
                 }
             },
         },
-        "ExecutionRoleArn": on.role,
+        "ExecutionRoleArn": role,
         "EnableNetworkIsolation": True,  # it answers, and has nothing to ask
         **({"VpcConfig": {"SecurityGroupIds": on.security_groups, "Subnets": on.subnets}} if on.subnets else {}),
         "Tags": _tags(on, release),

@@ -10,7 +10,7 @@ import pytest
 from earthsnap_train.errors import ConfigError, IntegrityError
 from earthsnap_train.release.load import verify
 from earthsnap_train.release.registry import Registry, Release
-from earthsnap_train.spec.deployment import SageMaker
+from earthsnap_train.spec.deployment import EndpointName, SageMaker
 from launchers.sagemaker.bucket import FolderBucket
 from launchers.sagemaker.hosting import LIMIT, made
 from launchers.sagemaker.places import release_folder
@@ -55,6 +55,18 @@ def test_a_key_encrypts_disks_but_those_that_encrypt_themselves(release: Release
     key = "deployment.kms_key=alias/photographs"
     assert config(release, key)["KmsKeyId"] == "alias/photographs"
     assert "KmsKeyId" not in config(release, key, "deployment.prod.instance_type=ml.g5.xlarge")
+
+
+def test_each_endpoint_acts_as_a_role_of_its_own_or_as_that_of_both(release: Release) -> None:
+    def role(endpoint: EndpointName, *overrides: str) -> str:
+        spec = hosted(*overrides)
+        assert isinstance(spec.deployment, SageMaker)
+        [model] = made(release, spec.deployment, spec.serving, endpoint).models
+        return str(model["ExecutionRoleArn"]).rpartition("/")[2]
+
+    of = "deployment.{0}.role=arn:aws:iam::123456789012:role/{0}".format
+    assert [role(one, of("stage"), of("prod")) for one in ("stage", "prod")] == ["stage", "prod"]
+    assert [role(one, of("stage")) for one in ("stage", "prod")] == ["stage", "earthsnap"]
 
 
 def test_whatever_changes_what_is_served_changes_the_names_and_nothing_else_does(release: Release) -> None:
