@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NoReturn
 
 from earthsnap_train.errors import ConfigError, EnvironmentProblem, StageError
@@ -175,7 +176,7 @@ class Driver:
         checks: list[Check] = []
         for _ in range(MOST_TEST_RUNS):
             self._load_in_stage(rollout)
-            checks = run_tests(self._transport(), self.release, tests, self.precision, self._heard)
+            checks = run_tests(self._transport(), self.release, tests, self.precision, partial(self._heard, rollout))
             if all(check.passed for check in checks) or is_up(self.stage):
                 break
             self.follower.line("the stage endpoint ended meanwhile; the tests begin anew")
@@ -193,9 +194,9 @@ class Driver:
     def _transport(self) -> Transport:
         return HttpTransport(self.stage.url, self.name)
 
-    def _heard(self, check: Check) -> None:
+    def _heard(self, rollout: Rollout, check: Check) -> None:
         self.follower.line(f"{check.name}: {check.said}", good=check.passed)
-        self._maybe_stop()
+        self._goes_on(rollout)
 
     # ---- production
 
@@ -324,8 +325,9 @@ class Driver:
         return wish
 
     def _goes_on(self, rollout: Rollout) -> None:
-        """Raises where somebody ended the rollout, or who drives it."""
+        """Raises where somebody ended the rollout, here or in the catalogue, or who drives it."""
         self._maybe_stop()
+        self.registry.hear(self.family)
         now = self.deployments.under_way(self.family)
         if now is None or now.id != rollout.id:
             self._over()

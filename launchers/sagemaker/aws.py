@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from earthsnap_train.errors import EnvironmentProblem
-from launchers.sagemaker.clients import client, require_boto3
+from launchers.sagemaker.clients import client, in_our_words, require_boto3
 
 MAX_INVOCATIONS = 64  # at once
 # A retry would hide what users meet; and whoever measures latency waits for one answer.
@@ -17,6 +17,7 @@ ONCE: Mapping[str, Any] = {
     "read_timeout": 65,  # SageMaker itself gives up after 60
     "max_pool_connections": MAX_INVOCATIONS,
 }
+_SORTED = ("ValidationException", "ResourceNotFound", "ResourceNotFoundException", "ResourceInUse", "404")
 _ABSENT = ("could not find", "does not exist", "not found")
 _EXISTS = ("already exist",)
 _ONE_AT_A_TIME = threading.Lock()  # clients may be shared by threads; making one may not
@@ -72,11 +73,13 @@ class Boto:
 
     def call(self, service: str, operation: str, **request: Any) -> Mapping[str, Any]:
         try:
-            answer: Mapping[str, Any] = getattr(self.client(service), operation)(**request)
-        except self._refused as error:
-            raise in_our_words(service, operation, error) from error
-        except self._failed as error:
-            raise _unreachable(service, operation, error) from error
+            with in_our_words(f"AWS {service}"):
+                answer: Mapping[str, Any] = getattr(self.client(service), operation)(**request)
+        except EnvironmentProblem as error:
+            if not isinstance(error.__cause__, self._refused):
+                raise
+            kind = _kind(error.__cause__)
+            raise kind(error.what, where=error.where, remedy=error.remedy) from error.__cause__
         return answer
 
     def invoke(
@@ -97,28 +100,12 @@ class Boto:
             return 0, b""
 
 
-def in_our_words(service: str, operation: str, error: Exception) -> Refused:
+def _kind(error: BaseException | None) -> type[Refused]:
     """What botocore's ClientError says, sorted by what can be done about it."""
     said: Mapping[str, Any] = getattr(error, "response", {}).get("Error", {})
-    code, message = str(said.get("Code", "")), str(said.get("Message", error))
-    lower = message.lower()
-    kind = Refused
-    if code in ("ValidationException", "ResourceNotFound", "ResourceNotFoundException", "ResourceInUse", "404"):
-        for one, words in ((Exists, _EXISTS), (Busy, _BUSY), (Absent, _ABSENT)):
+    if said.get("Code") in _SORTED:
+        lower = str(said.get("Message", "")).lower()
+        for kind, words in ((Exists, _EXISTS), (Busy, _BUSY), (Absent, _ABSENT)):
             if any(word in lower for word in words):
-                kind = one
-                break
-    remedy = {
-        "AccessDeniedException": "the role or user that runs this needs the right to do it",
-        "ResourceLimitExceeded": "ask AWS for a higher quota, or declare other instances",
-        "ExpiredTokenException": "sign in to AWS again",
-    }.get(code, "")
-    return kind(f"{operation}: {message} ({code})", where=f"AWS {service}", remedy=remedy)
-
-
-def _unreachable(service: str, operation: str, error: Exception) -> EnvironmentProblem:
-    return EnvironmentProblem(
-        f"{operation}: {error}",
-        where=f"AWS {service}",
-        remedy="look at the network, at aws.region, and at the credentials that boto3 finds",
-    )
+                return kind
+    return Refused

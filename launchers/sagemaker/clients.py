@@ -17,6 +17,7 @@ UNKNOWN_KEYS = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId",
                 "InvalidAccessKeyId", "SignatureDoesNotMatch")  # fmt: skip
 REMEDIES: Mapping[str, str] = {
     "NoSuchBucket": "aws.bucket names a bucket that is there, in aws.region",
+    "ResourceLimitExceeded": "ask AWS for a higher quota, or declare other instances",
     "ThrottlingException": "too many requests at once; the same command again, a little later",
 }
 

@@ -15,8 +15,8 @@ from earthsnap_train.spec.deployment import EndpointName, SageMaker
 from earthsnap_train.spec.deployment_sagemaker import Capture, SageMakerProd, Shadow
 from earthsnap_train.spec.rollout import Step
 from earthsnap_train.spec.serving import Serving
+from launchers.sagemaker import places
 from launchers.sagemaker.names import short
-from launchers.sagemaker.released import key_of
 
 LIMIT = 63  # characters of an endpoint, a config or a model
 VARIANT = "release"  # the same for every release: only so does an update keep its capacity
@@ -65,7 +65,7 @@ def made(
     """``beside``: a release that answers too, unseen."""
     settings = on.stage if endpoint == "stage" else on.prod
     name = endpoint_name(release.family, endpoint)
-    role = on.stage.role if endpoint == "stage" else on.role
+    role = settings.role or on.role
     models = [_model(release, on, serving, name, role)]
     variants = {
         "ProductionVariants": [_variant(VARIANT, models[0], settings.instance_type, settings.instance_count, 1.0)]
@@ -101,7 +101,7 @@ def _model(release: Release, on: SageMaker, serving: Serving, endpoint: str, rol
             "Environment": environment,
             "ModelDataSource": {
                 "S3DataSource": {
-                    "S3Uri": f"s3://{on.bucket}/{key_of(release, on.prefix)}",
+                    "S3Uri": f"s3://{on.bucket}/{on.prefix}/{places.release_folder(release.family, release.digest)}/",
                     "S3DataType": "S3Prefix",
                     "CompressionType": "None",
                 }

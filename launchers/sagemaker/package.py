@@ -51,7 +51,7 @@ def release_of(package: Package, registry: Registry) -> Release:
     """Raises NotFoundError where the registry has no such release, or more than one that it could be."""
     found = [
         release
-        for release in registry.releases()
+        for release in registry.releases(package.family)
         if release.digest == package.digest
         and package.family in (None, release.family)
         and package.number in (None, str(release.number))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -32,11 +32,12 @@ class ReleaseFiles:
     def key(self, family: str, digest: str) -> str:
         return f"{self._prefix}/{places.release_folder(family, digest)}"
 
-    def upload(self, family: str, digest: str, folder: Path) -> None:
-        """All but ``release.json``, without which nobody takes the rest for a release."""
+    def upload(self, family: str, digest: str, folder: Path, names: Sequence[str] | None = None) -> None:
+        """``names``: None for all but ``release.json``, without which nobody takes the rest for a release."""
         key = self.key(family, digest)
+        names = [name for name in _names(folder) if name != RELEASE_FILE] if names is None else names
         with ThreadPoolExecutor(NUM_CONNECTIONS) as pool:
-            list(pool.map(lambda name: self._bucket.upload(f"{key}/{name}", folder / name), _names(folder)))
+            list(pool.map(lambda name: self._bucket.upload(f"{key}/{name}", folder / name), names))
 
     def complete(self, family: str, digest: str, folder: Path, number: int, description: bytes) -> None:
         """``folder``, which becomes that of release ``number``, need not be brought again: it is what was uploaded."""

@@ -12,12 +12,13 @@ class Killed(BaseException):
 
 
 class Page:
-    """A catalogue that is a dict. ``is_cut``: it takes no decision any more."""
+    """A catalogue that is a dict. ``is_cut``: it takes no decision any more. ``asked``: of which families it told."""
 
     def __init__(self) -> None:
         self.entries: dict[int, Decision] = {}
         self.told: list[tuple[int, State, str]] = []
         self.erased: list[str] = []
+        self.asked: list[str] = []
         self.is_cut = False
 
     def publish(
@@ -37,6 +38,7 @@ class Page:
         self.erased.append(release.name)
 
     def states(self, family: str) -> Mapping[int, State]:
+        self.asked.append(family)
         return {number: entry.state for number, entry in self.entries.items()}
 
     def decision(self, release: Release) -> Decision:

@@ -8,6 +8,7 @@ from earthsnap_train.release.agreement import agree
 from earthsnap_train.release.catalogue import Decision, State
 from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.release.registry import Registry
+from earthsnap_train.release.standing import family_of
 from tests.release.bundles import register
 from tests.release.page import Killed, Page
 
@@ -174,3 +175,34 @@ def test_a_number_that_the_catalogue_gives_twice_is_refused(registry: Registry, 
     with pytest.raises(IntegrityError, match="gave a new release the number of plants-1, which is another one"):
         register(registry, 4)
     assert len(look(registry)) == 3
+
+
+def test_whoever_is_about_one_family_asks_of_no_other(tmp_path: Path, page: Page) -> None:
+    """Roles may look at their own family's entries alone."""
+    root = tmp_path / "registry"
+    register(Registry(root, catalogue=page), 1, family="red-birds")
+    register(Registry(root, catalogue=page), 1)
+    page.asked.clear()
+    registry = Registry(root, catalogue=page, hear_every_s=0)
+
+    assert registry.get("red-birds-1").family == "red-birds"
+    assert family_of(registry, "red-birds-1").name == "red-birds"
+    registry.approve("red-birds-1", why="", origin="test")
+    assert set(page.asked) == {"red-birds"}
+
+    registry.releases()
+    assert set(page.asked) == {"plants", "red-birds"}
+
+
+def test_each_family_is_asked_about_once_in_a_while(tmp_path: Path, page: Page) -> None:
+    root = tmp_path / "registry"
+    for family in ("birds", "plants"):
+        register(Registry(root, catalogue=page), 1, family=family)
+    page.asked.clear()
+    registry = Registry(root, catalogue=page)
+
+    for family in ("birds", "plants", "birds", "plants"):
+        registry.hear(family)
+    registry.hear()
+
+    assert page.asked == ["birds", "plants"]

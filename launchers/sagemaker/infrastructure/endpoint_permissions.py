@@ -95,12 +95,12 @@ def _watching(site: Site, part: Part, who: tuple[Principal, ...]) -> Iterator[Pe
 def _serving(site: Site, part: Part) -> Iterator[Permission]:
     who = (server(part),)
     yield Permission(
-        who=who, may=("s3:GetObject",), on=(site.objects("registry/"), site.objects("releases/")), asked_by="service",
+        who=who, may=("s3:GetObject",), on=(site.objects(f"registry/{site.family}/"),), asked_by="service",
         because="the model that it serves",
     )  # fmt: skip
     yield Permission(
         who=who, may=("s3:ListBucket",), on=(site.bucket_arn,), asked_by="service", because="finds the model's files",
-        when={"StringLike": {"s3:prefix": [f"{site.infra.prefix}/{folder}/*" for folder in ("registry", "releases")]}},
+        when={"StringLike": {"s3:prefix": [f"{site.infra.prefix}/registry/{site.family}/*"]}},
     )  # fmt: skip
     yield Permission(
         who=who, may=("s3:PutObject",), on=(site.objects("captured/"),), asked_by="service", because="captured answers"

@@ -9,14 +9,13 @@ from launchers.sagemaker.infrastructure.site import ENDPOINTS, Principal, Site
 # Folders below the prefix, as ``places`` draws them.
 _WORK = ("store", "shards", "runs", "checkpoints")  # what jobs make
 _SENT = ("externals", "declarations", "families", "plans", "pipelines", "heads")  # what they are made and told of
-_DECIDED = ("registry", "releases")
 _SEEN = (*_WORK, *_SENT, "registry")
 # Who reads what, writes what, and why.
 _FOLDERS: tuple[tuple[Principal, tuple[str, ...], tuple[str, ...], str], ...] = (
     ("job", (*_WORK, "externals", "plans"), _WORK, "reads what it is told and given, and writes what it makes"),
     ("conductor", _SEEN, _SEEN, "sends jobs, reads what they made, registers"),
     ("build", _SEEN, ("store", "runs", *_SENT), "sends a run"),
-    ("rollout", (*_DECIDED, "captured"), _DECIDED, "writes the log, the champion, and what endpoints load"),
+    ("rollout", ("registry", "captured"), ("registry",), "writes the log, the champion, and what endpoints load"),
 )
 JOBS = "pipelines-*"  # as the service names the jobs of any pipeline
 _KINDS_OF_JOB = ("processing-job", "training-job", "hyper-parameter-tuning-job")

@@ -68,22 +68,31 @@ class Registry:
         ledger: Ledger | None = None,
         locks: Locks | None = None,
         catalogue: Catalogue | None = None,
+        hear_every_s: float = HEAR_EVERY_S,
     ) -> None:
         self.root = root
         self.ledger = ledger or FileLedger(root)
         self.locks = locks or FileLocks(root)
         self.catalogue = catalogue
-        self._heard = -math.inf
+        self._hear_every_s = hear_every_s
+        self._heard: dict[str, float] = {}
 
-    def hear(self) -> None:
-        """Takes over what was decided in the catalogue since this was last called, now and then."""
-        if self.catalogue is not None and time.monotonic() - self._heard > HEAR_EVERY_S:
-            agree(self.ledger, self.catalogue, self._known())
-            self._heard = time.monotonic()
+    def hear(self, family: str | None = None) -> None:
+        """Takes over what was decided in the catalogue since this was last called, now and then.
+
+        ``family``: None for all of them, which a role may not ask about that is of one.
+        """
+        if self.catalogue is None:
+            return
+        known = self._known(family)
+        for one in sorted({release.family for release in known}):
+            if time.monotonic() - self._heard.get(one, -math.inf) > self._hear_every_s:
+                agree(self.ledger, self.catalogue, [release for release in known if release.family == one])
+                self._heard[one] = time.monotonic()
 
     def releases(self, family: str | None = None) -> list[Release]:
         """Oldest first."""
-        self.hear()
+        self.hear(family)
         return self._known(family)
 
     def _known(self, family: str | None = None) -> list[Release]:
@@ -106,7 +115,8 @@ class Registry:
 
     def get(self, name: str) -> Release:
         """The release called ``plants-7``. Raises NotFoundError naming the nearest."""
-        known = {release.name: release for release in self.releases()}
+        self.hear(name.rpartition("-")[0])
+        known = {release.name: release for release in self._known()}
         if name not in known:
             raise NotFoundError(
                 f"there is no release {name!r}",

@@ -67,9 +67,9 @@ class Family:
         return next(one for one in self.releases if one.release.name == name)
 
 
-def families(registry: Registry, deployments: Deployments) -> list[Family]:
-    """By name."""
-    releases = registry.releases()  # first, for it may hear of decisions that then are in the log
+def families(registry: Registry, deployments: Deployments, family: str | None = None) -> list[Family]:
+    """By name. ``family``: None for all."""
+    releases = registry.releases(family)  # first, for it may hear of decisions that then are in the log
     log: dict[str, list[Entry]] = defaultdict(list)
     for entry in registry.ledger.history():
         log[entry.release].append(entry)
@@ -82,7 +82,8 @@ def families(registry: Registry, deployments: Deployments) -> list[Family]:
 def family_of(registry: Registry, name: str) -> Family:
     """The family of the release called ``plants-7``. Raises NotFoundError naming the nearest."""
     release = registry.get(name)
-    return next(one for one in families(registry, Deployments(registry.ledger)) if one.name == release.family)
+    (found,) = families(registry, Deployments(registry.ledger), release.family)
+    return found
 
 
 def aftermath(before: Standing, after: Family) -> str:

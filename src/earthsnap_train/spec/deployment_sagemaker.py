@@ -83,9 +83,9 @@ class Shadow(Limits):
 
 
 class SageMakerStage(SpecModel):
-    """``role``: what its instances act as."""
+    """``role: null``: that of both endpoints."""
 
-    role: Arn
+    role: Arn | None
     instance_type: InstanceType
     instance_count: Count
     capture: Capture | None
@@ -93,8 +93,12 @@ class SageMakerStage(SpecModel):
 
 
 class SageMakerProd(SpecModel):
-    """``steps``: one is SageMaker's CANARY; several, that grow evenly, its LINEAR. ``shadow: null``: none comes before."""
+    """``steps``: one is SageMaker's CANARY; several, that grow evenly, its LINEAR. ``shadow: null``: none comes before.
 
+    ``role: null``: that of both endpoints.
+    """
+
+    role: Arn | None
     instance_type: InstanceType
     instance_count: Annotated[int, Field(ge=2)]
     capture: Capture | None
@@ -125,7 +129,7 @@ class SageMakerProd(SpecModel):
 
 
 class Hosting(SpecModel):
-    """What both endpoints share. ``role``: what instances of production act as."""
+    """What both endpoints share. ``role``: what instances act as, of an endpoint that names none of its own."""
 
     region: Region
     bucket: BucketName

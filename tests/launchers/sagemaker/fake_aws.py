@@ -71,6 +71,7 @@ class FakeAws:
     def invoke(
         self, endpoint: str, body: bytes, *, content_type: str, attributes: str | None = None
     ) -> tuple[int, bytes]:
+        self.asked["invoke_endpoint"] += 1
         return self.answer(self.place(endpoint), body, content_type, attributes)
 
     def place(self, endpoint: str) -> str:

@@ -107,7 +107,11 @@ class HostedKit:
 
     def serves(self, endpoint: str) -> str:
         """The release whose files the endpoint loaded."""
-        return self.aws.place(endpoint).split("/")[-3]
+        return self._release_at(self.aws.place(endpoint))
+
+    def _release_at(self, place: str) -> str:
+        described = json.loads(self.bucket.read(f"{place}release.json") or b"")
+        return f"{described['family']}-{described['number']}"
 
     @property
     def live(self) -> str:
@@ -117,7 +121,7 @@ class HostedKit:
         return [entry.action for entry in self.registry.ledger.history(release)]
 
     def _answer(self, place: str, body: bytes, content_type: str, attributes: str | None) -> tuple[int, bytes]:
-        stand_in = StandIn(place.split("/")[-3], self.orders, self.registry.root)
+        stand_in = StandIn(self._release_at(place), self.orders, self.registry.root)
         if attributes == INFO_ATTRIBUTE:
             return 200, json.dumps(stand_in.info(stand_in.told())).encode()
         status, said = stand_in.answer(stand_in.told(), body, content_type)

@@ -79,7 +79,7 @@ def test_what_is_made_is_there_and_made_again_it_stays(aws: Boto, releases: dict
 
 
 def test_what_is_not_there_has_an_error_of_its_own(aws: Boto) -> None:
-    with pytest.raises(Absent, match="describe_endpoint"):
+    with pytest.raises(Absent, match="DescribeEndpoint was refused"):
         aws.call("sagemaker", "describe_endpoint", EndpointName="nobody")
 
 
@@ -251,11 +251,12 @@ def test_a_containers_refusal_is_its_own_answer_and_the_services_is_the_services
 @pytest.mark.parametrize(
     ("code", "message", "kind", "remedy"),
     [
-        ("ValidationException", 'Could not find endpoint "x".', Absent, ""),
-        ("ValidationException", "Cannot create already existing model", Exists, ""),
-        ("ValidationException", "Cannot update in-progress endpoint", Busy, ""),
-        ("AccessDeniedException", "no", Refused, "the role or user that runs this needs the right to do it"),
+        ("ValidationException", 'Could not find endpoint "x".', Absent, "goes on from here"),
+        ("ValidationException", "Cannot create already existing model", Exists, "goes on from here"),
+        ("ValidationException", "Cannot update in-progress endpoint", Busy, "goes on from here"),
+        ("AccessDeniedException", "no", Refused, "needs the permission for DescribeEndpoint"),
         ("ResourceLimitExceeded", "0 instances", Refused, "ask AWS for a higher quota, or declare other instances"),
+        ("ExpiredToken", "too late", Refused, "aws sso login"),
     ],
 )
 def test_what_aws_refuses_is_told_in_our_words(
@@ -266,8 +267,9 @@ def test_what_aws_refuses_is_told_in_our_words(
         with pytest.raises(Refused) as caught:
             aws.call("sagemaker", "describe_endpoint", EndpointName=PROD)
     assert type(caught.value) is kind
-    assert (caught.value.where, caught.value.remedy) == ("AWS sagemaker", remedy)
-    assert message in caught.value.what
+    assert caught.value.where == "AWS sagemaker"
+    assert remedy in caught.value.remedy
+    assert f"DescribeEndpoint was refused: {message} ({code})" == caught.value.what
 
 
 def test_without_boto3_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,19 @@
 """What is asked of AWS to host a release: names, what is captured, and files that lie in the bucket whole."""
 
+import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from earthsnap_train.errors import ConfigError, IntegrityError
+from earthsnap_train.release.load import verify
 from earthsnap_train.release.registry import Registry, Release
-from earthsnap_train.spec.deployment import SageMaker
+from earthsnap_train.spec.deployment import EndpointName, SageMaker
 from launchers.sagemaker.bucket import FolderBucket
 from launchers.sagemaker.hosting import LIMIT, made
+from launchers.sagemaker.places import release_folder
 from launchers.sagemaker.released import bring
 from tests.launchers.rollout_kit import make_release
 from tests.launchers.sagemaker.hosted_kit import hosted
@@ -52,15 +57,16 @@ def test_a_key_encrypts_disks_but_those_that_encrypt_themselves(release: Release
     assert "KmsKeyId" not in config(release, key, "deployment.prod.instance_type=ml.g5.xlarge")
 
 
-def test_each_endpoint_acts_as_its_own_role(release: Release) -> None:
-    spec = hosted("deployment.stage.role=arn:aws:iam::123456789012:role/tried")
-    assert isinstance(spec.deployment, SageMaker)
+def test_each_endpoint_acts_as_a_role_of_its_own_or_as_that_of_both(release: Release) -> None:
+    def role(endpoint: EndpointName, *overrides: str) -> str:
+        spec = hosted(*overrides)
+        assert isinstance(spec.deployment, SageMaker)
+        [model] = made(release, spec.deployment, spec.serving, endpoint).models
+        return str(model["ExecutionRoleArn"]).rpartition("/")[2]
 
-    roles = {name: made(release, spec.deployment, spec.serving, name).models[0] for name in ("stage", "prod")}  # type: ignore[arg-type]
-
-    assert {name: model["ExecutionRoleArn"].rpartition("/")[2] for name, model in roles.items()} == {
-        "stage": "tried", "prod": "earthsnap",
-    }  # fmt: skip
+    of = "deployment.{0}.role=arn:aws:iam::123456789012:role/{0}".format
+    assert [role(one, of("stage"), of("prod")) for one in ("stage", "prod")] == ["stage", "prod"]
+    assert [role(one, of("stage")) for one in ("stage", "prod")] == ["stage", "earthsnap"]
 
 
 def test_whatever_changes_what_is_served_changes_the_names_and_nothing_else_does(release: Release) -> None:
@@ -130,10 +136,10 @@ def test_a_release_that_was_cut_off_half_way_is_not_taken_for_whole(release: Rel
     with pytest.raises(Cut):
         bring(release, CutBucket(tmp_path), prefix="here")
     whole = FolderBucket(tmp_path)
-    place = f"here/releases/{release.name}/{release.digest}/"
+    place = f"here/{release_folder(release.family, release.digest)}/"
     assert whole.read(f"{place}release.json") is None
 
-    assert bring(release, whole, prefix="here") == place
+    bring(release, whole, prefix="here")
     names = {path.relative_to(tmp_path / place).as_posix() for path in (tmp_path / place).rglob("*") if path.is_file()}
     assert {"release.json", "family.json", "taxonomy.parquet", "golden/answers.json"} <= names
 
@@ -143,11 +149,58 @@ def test_what_is_there_is_not_uploaded_again(release: Release, tmp_path: Path) -
     bring(release, CutBucket(tmp_path), prefix="here")
 
 
-def test_another_registrys_release_of_that_name_is_not_overwritten(release: Release, tmp_path: Path) -> None:
+def test_another_registrys_release_of_that_digest_is_not_overwritten(release: Release, tmp_path: Path) -> None:
     bucket = FolderBucket(tmp_path)
-    bucket.write(f"here/releases/{release.name}/{release.digest}/release.json", b"{}")
-    with pytest.raises(IntegrityError, match="another release is called"):
+    description = f"here/{release_folder(release.family, release.digest)}/release.json"
+    other = json.loads((release.path / "release.json").read_bytes()) | {"number": release.number + 1}
+    bucket.write(description, json.dumps(other).encode())
+    with pytest.raises(IntegrityError, match="are those of another release there"):
         bring(release, bucket, prefix="here")
+    assert json.loads(bucket.read(description) or b"") == other
+
+
+def forgotten(release: Path, name: str) -> None:
+    """As ``forget`` leaves a release."""
+    answers, description = release / "golden" / "answers.json", release / "release.json"
+    (release / "golden" / name).unlink()
+    answers.write_text(json.dumps([one for one in json.loads(answers.read_bytes()) if one["file"] != name]))
+    said = json.loads(description.read_bytes())
+    del said["files"][f"golden/{name}"]
+    said["files"]["golden/answers.json"] = hashlib.sha256(answers.read_bytes()).hexdigest()
+    description.write_text(json.dumps(said))
+
+
+class PurgedBucket(FolderBucket):
+    """``purged``: what was there, of each time that earlier versions of it went."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.purged: list[set[str]] = []
+
+    def purge(self, prefix: str) -> None:
+        self.purged.append({key.rpartition("/")[2] for key in self.listed(prefix)})
+
+
+def test_a_photograph_that_was_forgotten_is_gone_from_what_endpoints_load_and_does_not_come_back(
+    tmp_path: Path,
+) -> None:
+    release, bucket = make_release(Registry(tmp_path / "registry")), PurgedBucket(tmp_path / "bucket")
+    bring(release, bucket, prefix="here")
+    place = tmp_path / "bucket" / "here" / release_folder(release.family, release.digest)
+    (place / "packages.json").write_text("of the Model Registry")
+    before = release.model_copy(update={"folder": tmp_path / "before"})
+    shutil.copytree(release.path, before.folder)
+    forgotten(release.path, "3.jpg")
+
+    bring(release, bucket, prefix="here")
+
+    assert not (place / "golden" / "3.jpg").exists()
+    verify(place, digest=release.digest)
+    assert (place / "packages.json").exists()
+    assert all("3.jpg" not in names for names in bucket.purged)
+    assert bucket.purged[-1] == {"release.json"}, "whose earlier version names the photograph"
+    bring(before, bucket, prefix="here")  # a machine that has not heard of it
+    assert not (place / "golden" / "3.jpg").exists()
 
 
 def test_a_release_whose_files_were_changed_is_not_uploaded(tmp_path: Path) -> None:

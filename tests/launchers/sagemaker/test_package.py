@@ -8,6 +8,7 @@ import pytest
 from moto import mock_aws
 
 from earthsnap_train.errors import NotFoundError
+from earthsnap_train.release.catalogue import Decision
 from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.rollout import asked_for
@@ -16,6 +17,7 @@ from tests.conftest import Said
 from tests.launchers.rollout_kit import FAMILY, FIRST, SECOND, THIRD, make_release
 from tests.launchers.sagemaker.fake_aws import FakeAws
 from tests.launchers.sagemaker.hosted_kit import three_approved
+from tests.release.page import Page
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/plants-release/2"
 
@@ -68,6 +70,16 @@ def test_a_package_is_the_release_of_its_digest(registry: Registry) -> None:
         release_of(package(digest=second.digest, number="3"), registry)
     with pytest.raises(NotFoundError, match="no release here has the digest"):
         release_of(package(digest=second.digest, family="animals"), registry)
+
+
+def test_a_package_of_one_family_needs_no_look_at_another(registry: Registry) -> None:
+    second, page = registry.get(SECOND), Page()
+    make_release(registry, family="birds")
+    shared = Registry(registry.root, catalogue=page)
+    page.entries = {number: Decision(state="Approved", who="", why="") for number in (1, 2, 3)}
+
+    assert release_of(package(digest=second.digest, family=FAMILY), shared).name == SECOND
+    assert page.asked == [FAMILY]
 
 
 def test_a_package_that_stands_for_no_release_is_refused() -> None:

@@ -1,16 +1,20 @@
 """Rollouts to hosted endpoints: the real driver, registry and tests; AWS is a stand-in that knows its requests."""
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from earthsnap_train.errors import ConfigError, EnvironmentProblem, StageError
+from earthsnap_train.release.catalogue import Decision, State
+from earthsnap_train.release.registry import Registry
 from launchers.sagemaker.following import follow_wishes
 from launchers.sagemaker.rollout import follow
 from tests.launchers.rollout_kit import FAMILY, FIRST, SECOND, THIRD, make_release
 from tests.launchers.sagemaker.fake_aws import Killed
 from tests.launchers.sagemaker.hosted_kit import PROD, STAGE, HostedKit
+from tests.release.page import Page
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +281,39 @@ def test_a_shadow_beside_the_champion_is_judged_before_production_moves(shadowed
     assert [one["ShadowProductionVariants"][0]["InitialVariantWeight"] for one in beside] == [0.5]
     passed = [one.figures for one in shadowed.registry.ledger.history(SECOND) if one.figures.get("shadow")]
     assert passed[0]["canary"]["compared"] == 8  # type: ignore[index]
+
+
+def rejects_once_asked(kit: HostedKit, operation: str) -> None:
+    """The kit's registry gets a catalogue in which somebody rejects the second release once AWS was asked this."""
+
+    class Studio(Page):
+        def states(self, family: str) -> Mapping[int, State]:
+            if kit.aws.asked[operation]:
+                self.entries[2] = Decision(state="Rejected", who="anna@studio", why="blurred")
+            return super().states(family)
+
+    studio = Studio()
+    studio.entries = {number: Decision(state="Approved", who="anna@studio", why="") for number in (1, 2)}
+    kit.aws.asked.clear()
+    kit.registry = Registry(kit.registry.root, catalogue=studio, hear_every_s=0)
+
+
+def test_a_rejection_in_the_model_registry_ends_a_shadow(shadowed: HostedKit) -> None:
+    rejects_once_asked(shadowed, "get_metric_data")
+
+    with pytest.raises(ConfigError, match="was ended meanwhile"):
+        shadowed.roll_out(SECOND)
+    assert shadowed.live == FIRST
+    assert shadowed.log(SECOND)[-2:] == ["rejected", "rolled back"]
+
+
+def test_a_rejection_in_the_model_registry_ends_the_tests_in_stage(kit: HostedKit) -> None:
+    rejects_once_asked(kit, "invoke_endpoint")
+
+    with pytest.raises(ConfigError, match="was ended meanwhile"):
+        kit.roll_out(SECOND)
+    assert kit.live == FIRST
+    assert "tests passed" not in kit.log(SECOND)
 
 
 def test_a_shadow_that_fails_users_goes_and_the_champion_answers_alone(shadowed: HostedKit) -> None:

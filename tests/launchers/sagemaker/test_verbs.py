@@ -7,6 +7,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from launchers.sagemaker.places import release_folder
 from tests.conftest import Said
 from tests.launchers.rollout_kit import FAMILY, FIRST, SECOND
 from tests.launchers.sagemaker.hosted_kit import HOSTED, PROD, three_approved
@@ -30,7 +31,7 @@ def test_a_rollback_has_production_serve_the_release_before_and_status_says_wher
         assert back.json == {"release": SECOND, "live": FIRST}
         live = boto3.client("sagemaker").describe_endpoint(EndpointName=PROD)
         assert live["EndpointConfigName"].startswith(f"{PROD}-1-")
-        description = f"earthsnap/releases/{FIRST}/{registry.get(FIRST).digest}/release.json"
+        description = f"earthsnap/{release_folder(FAMILY, registry.get(FIRST).digest)}/release.json"
         assert (
             s3.get_object(Bucket="photographs", Key=description)["Body"].read()
             == (registry.get(FIRST).path / "release.json").read_bytes()

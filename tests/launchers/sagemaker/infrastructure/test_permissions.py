@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from moto import mock_aws
 
 from earthsnap_train.data.source_s3 import list_bucket
 from earthsnap_train.spec.dataset import S3Source
+from launchers.sagemaker import places
 from launchers.sagemaker.bucket import S3Bucket
 from launchers.sagemaker.infrastructure.permissions import permissions
 from launchers.sagemaker.infrastructure.roles import SERVICES, statements
@@ -71,6 +73,15 @@ def test_a_role_is_passed_to_sagemaker_alone_and_by_its_whole_name() -> None:
     for row in passing:
         assert row.when == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
         assert all(re.fullmatch(r"arn:aws:iam::[^:*]+(::[^:*]+)?:role/plants-[a-z-]+", arn) for arn in row.on)
+
+
+def test_containers_of_an_endpoint_read_their_familys_releases_and_neither_ledger_nor_locks() -> None:
+    for _, row in EVERYTHING:
+        for who in {"stage-endpoint", "prod-endpoint"} & set(row.who) if "s3:GetObject" in row.may else ():
+            own, other = (f"{places.release_folder(family, 'd' * 64)}/release.json" for family in ("plants", "birds"))
+            names = (own, other, "registry/registry.sqlite", "registry/locks/plants/rollout.lock")
+            below = "arn:aws:s3:::photographs/earthsnap"
+            assert [name for name in names if any(fnmatchcase(f"{below}/{name}", arn) for arn in row.on)] == [own], who
 
 
 def test_every_row_says_why() -> None:
