@@ -43,7 +43,7 @@ def commands(document: Path) -> Iterator[str]:
         for line in (line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")):
             line = re.sub(r"\$([A-Z]+)", lambda name: variables.get(name[1], name[0]), line)
             if line.startswith("export "):
-                variables |= dict(word.split("=", 1) for word in shlex.split(line)[1:])
+                variables.update(word.split("=", 1) for word in shlex.split(line)[1:])
             else:
                 yield line
     yield from sorted(word for word in code(document) if ours(word.split()) and "[VERB]" not in word)
