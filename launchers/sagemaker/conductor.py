@@ -152,7 +152,7 @@ class Conductor:
             if busy is None:
                 busy = self._busy()
             share = share_of(
-                pipeline, self.compiled.machines, most=self.settings.max_instances, busy=busy,
+                pipeline, self.compiled.uses, most=self.settings.max_instances, busy=busy,
                 given=[one.share for one in self.running],
             )  # fmt: skip
             if share is None:
