@@ -33,13 +33,17 @@ NUM_LOG_LINES = 20
 
 
 class Record(BaseModel):
-    """Which execution of a pipeline is a run's now. ``attempt``: how many there were, this one included."""
+    """Which execution of a pipeline is a run's now. ``attempt``: how many there were, this one included.
+
+    ``machines``: that it may use at once, of types that are limited.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     attempt: int
     execution: str
     jobs: tuple[str, ...]
+    machines: dict[str, int]
 
 
 @dataclass
@@ -179,7 +183,7 @@ class Conductor:
         execution = self.service.start(
             pipeline.name, values, steps=names if is_part else None, at_once=share.steps, token=token
         )
-        record = Record(attempt=attempt, execution=execution, jobs=names)
+        record = Record(attempt=attempt, execution=execution, jobs=names, machines=dict(share.machines))
         self.bucket.write(self._place(pipeline), record.model_dump_json(indent=1).encode())
         if self.service.definition_of(execution) != definition:
             self.service.stop(execution)
@@ -233,7 +237,7 @@ class Conductor:
         """Follows an execution that an earlier conductor of this run started, if it is still at work."""
         if not self.service.progress(record.execution).is_running:
             return False
-        self._follow(pipeline, record, Share(steps=None, machines={}))
+        self._follow(pipeline, record, Share(steps=None, machines=record.machines))
         return True
 
     def _follow(self, pipeline: Pipeline, record: Record, share: Share) -> None:
