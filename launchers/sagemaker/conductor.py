@@ -99,7 +99,8 @@ class Conductor:
                 if not waiting:
                     return self.outcomes
                 if not submitted:
-                    submit(self.compiled, self.plan, here, self.bucket, prefix=self.settings.prefix)
+                    prefix, region = self.settings.prefix, self.settings.region
+                    submit(self.compiled, self.plan, here, self.bucket, prefix=prefix, region=region)
                     submitted = True
                 waits = self.failure is None and self._start(waiting.values())
                 if self.failure is not None and not self.running:
