@@ -55,8 +55,8 @@ def _objects(site: Site) -> Iterator[Permission]:
             on=tuple(f"{bucket}/{below}/*" if below else f"{bucket}/*" for bucket, below in sources),
         )  # fmt: skip
         yield Permission(
-            who=("job", "conductor"), may=("s3:ListBucketVersions",), on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
-            because="lists photographs",
+            who=("build", "job", "conductor"), may=("s3:ListBucketVersions",), because="lists photographs",
+            on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
         )  # fmt: skip
         yield Permission(
             who=("job", "conductor"), may=("s3:ListBucket",), on=tuple(dict.fromkeys(bucket for bucket, _ in sources)),
