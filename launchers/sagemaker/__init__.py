@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.pipeline.plan import Plan
+from earthsnap_train.pipeline.resolve import resolve
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.launcher import SageMaker
 
@@ -46,10 +47,19 @@ def launch(
     only: Collection[str] | None = None,
 ) -> "Mapping[str, Outcome]":
     """As ``launchers.local.launch``, by the plan's pipelines. Raises ConfigError for more than ``max_cost``."""
+    from launchers.photographs import are_in_a_bucket
     from launchers.sagemaker.account import account
     from launchers.sagemaker.conductor import Conductor
     from launchers.sagemaker.forecast import require_cheap
+    from launchers.sagemaker.photographs import fetch_into_stand_in
 
     require_cheap(plan, store, settings)
-    with account(settings, store.root / "sagemaker") as (bucket, service):
+    folder = store.root / "sagemaker"
+    if settings.execute is not None and are_in_a_bucket(plan) and _lacks_something(plan, store):
+        fetch_into_stand_in(places["photographs"], folder / "s3", region=settings.region)
+    with account(settings, folder) as (bucket, service):
         return Conductor(plan, settings, store, bucket, service, listen).go(places, only)
+
+
+def _lacks_something(plan: Plan, store: Store) -> bool:
+    return any(state.status != "cached" for state in resolve(plan, store).values())

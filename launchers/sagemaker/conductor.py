@@ -6,11 +6,8 @@ run is named by its plan; so whoever asks for the same plan, after whatever end 
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 from earthsnap_train.errors import ConfigError, EarthsnapError, IntegrityError, StageError
 from earthsnap_train.pipeline.plan import Plan, Stage, digest_of
@@ -23,6 +20,7 @@ from launchers.sagemaker.bucket import Bucket
 from launchers.sagemaker.definition import Compiled, compile_definitions
 from launchers.sagemaker.home import bring_home
 from launchers.sagemaker.room import Share, share_of
+from launchers.sagemaker.running import Record, Running
 from launchers.sagemaker.service import NotNow, Progress, Service
 from launchers.sagemaker.shelf import Done, Shelf
 from launchers.sagemaker.steps import Job, Pipeline
@@ -30,29 +28,6 @@ from launchers.sagemaker.submit import gather, submit
 from launchers.sagemaker.tuning import FIND
 
 NUM_LOG_LINES = 20
-
-
-class Record(BaseModel):
-    """Which execution of a pipeline is a run's now. ``attempt``: how many there were, this one included."""
-
-    model_config = ConfigDict(frozen=True)
-
-    attempt: int
-    execution: str
-    jobs: tuple[str, ...]
-
-
-@dataclass
-class _Running:
-    """An execution that is followed. ``begun``: jobs that were told of."""
-
-    pipeline: Pipeline
-    execution: str
-    jobs: tuple[Job, ...]
-    share: Share
-    begun: set[str] = field(default_factory=set)
-    machines: set[str] = field(default_factory=set)  # its jobs, as the service names them
-    num_notes: int = 0  # that were passed on
 
 
 def run_name(plan: Plan) -> str:
@@ -75,7 +50,7 @@ class Conductor:
         self.outcomes: dict[str, Outcome] = {}
         self.digests = {f"@{name}": digest for name, digest in plan.externals.items()}
         self.absent: set[str] = set()  # keys that were looked for in the bucket
-        self.running: list[_Running] = []
+        self.running: list[Running] = []
         self.failure: EarthsnapError | None = None
         self.waited_for: set[str] = set()
 
@@ -95,7 +70,8 @@ class Conductor:
                 if not waiting:
                     return self.outcomes
                 if not submitted:
-                    submit(self.compiled, self.plan, here, self.bucket, prefix=self.settings.prefix)
+                    prefix, region = self.settings.prefix, self.settings.region
+                    submit(self.compiled, self.plan, here, self.bucket, prefix=prefix, region=region)
                     submitted = True
                 waits = self.failure is None and self._start(waiting.values())
                 if self.failure is not None and not self.running:
@@ -152,7 +128,7 @@ class Conductor:
             if busy is None:
                 busy = self._busy()
             share = share_of(
-                pipeline, self.compiled.machines, most=self.settings.max_instances, busy=busy,
+                pipeline, self.compiled.uses, most=self.settings.max_instances, busy=busy,
                 given=[one.share for one in self.running],
             )  # fmt: skip
             if share is None:
@@ -179,7 +155,7 @@ class Conductor:
         execution = self.service.start(
             pipeline.name, values, steps=names if is_part else None, at_once=share.steps, token=token
         )
-        record = Record(attempt=attempt, execution=execution, jobs=names)
+        record = Record(attempt=attempt, execution=execution, jobs=names, machines=dict(share.machines))
         self.bucket.write(self._place(pipeline), record.model_dump_json(indent=1).encode())
         if self.service.definition_of(execution) != definition:
             self.service.stop(execution)
@@ -233,16 +209,16 @@ class Conductor:
         """Follows an execution that an earlier conductor of this run started, if it is still at work."""
         if not self.service.progress(record.execution).is_running:
             return False
-        self._follow(pipeline, record, Share(steps=None, machines={}))
+        self._follow(pipeline, record, Share(steps=None, machines=record.machines))
         return True
 
     def _follow(self, pipeline: Pipeline, record: Record, share: Share) -> None:
         jobs = tuple(job for job in pipeline.jobs if job.name in record.jobs)
-        self.running.append(_Running(pipeline, record.execution, jobs, share))
+        self.running.append(Running(pipeline, record.execution, jobs, share))
         told = {"pipeline": pipeline.name, "execution": record.execution, "link": self.service.link(record.execution)}
         self._say(jobs[0].stages[0], "execution", told)
 
-    def _look(self, one: _Running) -> None:
+    def _look(self, one: Running) -> None:
         progress = self.service.progress(one.execution)
         one.machines |= {step.job for step in progress.steps.values() if step.job is not None}
         for text in progress.notes[one.num_notes :]:
@@ -260,14 +236,13 @@ class Conductor:
                 self._conclude_job(job)
         if not progress.is_running:
             self.running.remove(one)
-            if (
-                progress.status == "Succeeded"
-            ):  # of a search's steps a branch is left out, so that none of them is its end
+            # Of a search's steps a branch is left out, so that none of them is its end.
+            if progress.status == "Succeeded":
                 for job in one.jobs:
                     self._conclude_job(job)
             self._end(one, progress)
 
-    def _end(self, one: _Running, progress: Progress) -> None:
+    def _end(self, one: Running, progress: Progress) -> None:
         """What was made decides: a missed gate ends a pipeline as failed after everything is there."""
         failed = [step for step in progress.steps.values() if step.status == "Failed"]
         why = failed[0].reason if failed and failed[0].reason else progress.reason

@@ -18,8 +18,9 @@ from launchers.photographs import are_in_a_bucket
 from launchers.sagemaker import places
 from launchers.sagemaker.description import JobDescription, describe, descriptions_digest
 from launchers.sagemaker.entry_pipeline import entry_name, entry_pipeline
-from launchers.sagemaker.machines import check_overrides, image_of, machine_of, num_machines_of
+from launchers.sagemaker.machines import check_overrides, image_of, machine_of, machines_at_once, num_machines_of
 from launchers.sagemaker.photographs import chosen_by
+from launchers.sagemaker.room import Uses, require_room
 from launchers.sagemaker.steps import Job, Pipeline, pipelines_of
 from launchers.sagemaker.tuning import search_steps
 
@@ -49,14 +50,21 @@ class Compiled:
     descriptions: Mapping[str, JobDescription]
     parameters: Mapping[str, Mapping[str, str]]
     machines: Mapping[tuple[str, str], Machine]
+    uses: Uses
 
 
 def compile_definitions(plan: Plan, settings: SageMaker) -> Compiled:
-    """Raises ConfigError for machines that cannot be, or a plan that is too large for the service."""
+    """Raises ConfigError for machines that cannot be or never will be free, or a plan that is too large for the service."""
     check_overrides(settings, plan)
     pipelines = pipelines_of(plan, data_jobs=settings.data_jobs, fuse=settings.fuse, qa_instances=settings.qa_instances)
     described = {(p.name, job.name): describe(plan, p, job, settings) for p in pipelines for job in p.jobs}
     machines = {(p.name, job.name): machine_of(job, settings) for p in pipelines for job in p.jobs}
+    uses = {
+        (p.name, job.name): machines_at_once(job, machines[p.name, job.name], settings)
+        for p in pipelines
+        for job in p.jobs
+    }
+    require_room(uses, settings)
     folder = places.plan_folder(descriptions_digest(list(described.values())))
     definitions = {}
     for pipeline in pipelines:
@@ -79,6 +87,7 @@ def compile_definitions(plan: Plan, settings: SageMaker) -> Compiled:
         descriptions=descriptions,
         parameters={one.name: _values(plan, one, folder) for one in pipelines},
         machines=machines,
+        uses=uses,
     )
 
 

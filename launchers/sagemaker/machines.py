@@ -1,5 +1,6 @@
 """What each job runs on, and in which image: what is declared for all, then for its kinds of stage, then for its node."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from pydantic import ValidationError
@@ -44,6 +45,15 @@ def num_machines_of(job: Job, machine: Machine, settings: SageMaker) -> int:
     if isinstance(machine, TrainingMachine):
         return machine.instance_count
     return settings.qa_instances if job.maps else 1
+
+
+def machines_at_once(job: Job, machine: Machine, settings: SageMaker) -> Mapping[str, int]:
+    """Instance type -> how many the job works on at once."""
+    own = Counter({machine.instance_type: num_machines_of(job, machine, settings)})
+    if job.on != "tuning":
+        return own
+    trials = Counter({machine.instance_type: own[machine.instance_type] * settings.trials_at_once})
+    return trials | Counter({settings.processing.instance_type: 1})  # small jobs, before and after the trials
 
 
 def _is_shared_out(stage: Stage) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from earthsnap_train.data.limit import limited
 from earthsnap_train.data.scan import FileStat
 from earthsnap_train.data.source import list_source
-from earthsnap_train.data.source_s3 import BucketListing, list_again, read_listing, write_listing
+from earthsnap_train.data.source_s3 import BucketListing, fetch, list_again, read_listing, write_listing
 from earthsnap_train.errors import ConfigError, DataError
 from earthsnap_train.pipeline.plan import Plan, Stage
 from earthsnap_train.pipeline.store import Artifact
@@ -36,10 +36,35 @@ def photographs_of(stage: Stage, inputs: Mapping[str, Path]) -> Mapping[str, Fil
 # ---- when a plan is submitted
 
 
-def point_at_photographs(plan: Plan, here: Mapping[str, Path], bucket: Bucket, *, prefix: str) -> None:
-    """Writes which objects the jobs' channel is. Raises ConfigError for a service that is not AWS's own S3."""
-    listing = read_listing(here["photographs"])
-    assert listing is not None
+def point_at_photographs(plan: Plan, here: Mapping[str, Path], bucket: Bucket, *, prefix: str, region: str) -> None:
+    """Writes which objects the jobs' channel is. Raises ConfigError for what jobs in ``region`` cannot read."""
+    listing = _readable(here["photographs"], region)
+    paths = sorted(photographs_of(plan.stage("ingest"), here))
+    place = f"{prefix}/{places.external('photographs', plan.externals['photographs'])}"
+    bucket.write(f"{place}/{places.LISTING}", listing.model_dump_json().encode())
+    manifest = [{"prefix": f"s3://{listing.bucket}/{listing.prefix}"}, *paths]
+    bucket.write(f"{place}/{places.LISTED}", json.dumps(manifest, indent=0).encode())
+
+
+def fetch_into_stand_in(photographs: Path, s3: Path, *, region: str) -> None:
+    """Makes the folder that stands for S3 hold what is listed for ``photographs``, as the bucket itself does on AWS.
+
+    Raises ConfigError as ``point_at_photographs``, and as ``fetch`` does.
+    """
+    listing = _readable(photographs, region)
+    fetch(listing, s3 / listing.bucket / listing.prefix)
+
+
+def _readable(photographs: Path, region: str) -> BucketListing:
+    listing = read_listing(photographs)
+    assert listing is not None, "the plan was made of it"
+    if listing.region not in (None, region):
+        raise ConfigError(
+            f"the service gives jobs in {region} no photographs of a bucket in {listing.region}",
+            where="dataset.source.region",
+            allowed=f"{region}, as aws.region, or null",
+            remedy="run where the photographs are (aws.region), or copy them into a bucket there",
+        )
     if listing.endpoint_url is not None:
         raise ConfigError(
             "jobs on SageMaker read photographs from AWS's own S3 alone",
@@ -47,11 +72,7 @@ def point_at_photographs(plan: Plan, here: Mapping[str, Path], bucket: Bucket, *
             allowed="null",
             remedy="copy the photographs into a bucket of AWS, or fetch them into a folder and use dataset=folder",
         )
-    paths = sorted(photographs_of(plan.stage("ingest"), here))
-    place = f"{prefix}/{places.external('photographs', plan.externals['photographs'])}"
-    bucket.write(f"{place}/{places.LISTING}", listing.model_dump_json().encode())
-    manifest = [{"prefix": f"s3://{listing.bucket}/{listing.prefix}"}, *paths]
-    bucket.write(f"{place}/{places.LISTED}", json.dumps(manifest, indent=0).encode())
+    return listing
 
 
 # ---- when a node's pipeline is started

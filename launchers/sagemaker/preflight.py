@@ -1,4 +1,4 @@
-"""What an account has of what a launcher declares: who asks, bucket, role, image, and limits on machines.
+"""What an account has of what a launcher declares: who asks, bucket, key, roles, images, and limits on machines.
 
 Nothing is made or changed. What may not be looked at is said, and is no fault.
 """
@@ -6,14 +6,20 @@ Nothing is made or changed. What may not be looked at is said, and is no fault.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from earthsnap_train.errors import EnvironmentProblem
-from earthsnap_train.spec.launcher import SageMaker
+from earthsnap_train.errors import EarthsnapError, EnvironmentProblem
+from earthsnap_train.spec.launcher import Machine, SageMaker, TrainingMachine
 from launchers.sagemaker.clients import REFUSED, client, code_of
 
+if TYPE_CHECKING:
+    from launchers.sagemaker.definition import Compiled
+
 TRUSTED = "sagemaker.amazonaws.com"
-ABSENT = ("404", "NoSuchBucket", "NoSuchEntity", "RepositoryNotFoundException", "ImageNotFoundException")
+ABSENT = ("404", "NoSuchBucket", "NoSuchEntity", "RepositoryNotFoundException", "ImageNotFoundException",
+          "NotFoundException")  # fmt: skip
+OF_AWS = ("bucket", "kms_key")  # what conf/aws/ declares; the rest is the launcher's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,21 +32,30 @@ class Seen:
     remedy: str = ""
 
 
-def preflight(settings: SageMaker) -> Iterator[Seen]:
-    """Raises EnvironmentProblem where boto3 is missing."""
+def preflight(settings: SageMaker, compiled: "Callable[[], Compiled]") -> Iterator[Seen]:
+    """``compiled``: makes what a plan would run, which decides on limits. Raises EnvironmentProblem where boto3 is missing."""
     who = _seen("identity", "sts:GetCallerIdentity", lambda: _identity(settings))
     yield who
     if who.is_there is not True:
         return
     yield _seen("bucket", "s3:ListBucket", lambda: _bucket(settings))
-    yield _seen("role", "iam:GetRole", lambda: _role(settings))
-    yield _seen("image", "ecr:DescribeImages", lambda: _image(settings))
+    if (key := settings.kms_key) is not None:
+        yield _seen("kms_key", "kms:DescribeKey", lambda: _kms_key(key, settings.region))
+    for name in ("role", "entry_role")[: 1 if settings.entry_role == settings.role else 2]:
+        yield _seen(name, "iam:GetRole", partial(_role, name, settings))
+    for name in ("image", "light_image")[: 1 if settings.light_image is None else 2]:
+        yield _seen(name, "ecr:DescribeImages", partial(_image, name, settings))
+    try:
+        wanted = uses(compiled(), settings)
+    except EarthsnapError as error:
+        yield Seen(name="quotas", is_there=None, found=f"there is no plan to hold them against: {error}")
+        return
     try:
         quotas = quotas_of(client("service-quotas", region=settings.region))
     except Exception as error:
         yield told("quotas", "servicequotas:ListServiceQuotas", error)
         return
-    for use, most_wanted in sorted(uses(settings).items()):
+    for use, most_wanted in sorted(wanted.items()):
         yield quota(use, quotas.get(use), most_wanted)
 
 
@@ -57,7 +72,12 @@ def told(name: str, permission: str, error: Exception) -> Seen:
     """What an error says of what was looked at."""
     code = code_of(error)
     if code in ABSENT:
-        return Seen(name=name, is_there=False, found="absent", remedy=f"launcher.{name} or aws.{name} names another")
+        return Seen(
+            name=name,
+            is_there=False,
+            found="absent",
+            remedy=f"{'aws' if name in OF_AWS else 'launcher'}.{name} names another",
+        )
     if code in REFUSED:
         return Seen(name=name, is_there=None, found="may not be looked at", remedy=f"{permission} would allow it")
     unknown = type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError")
@@ -78,51 +98,58 @@ def _bucket(settings: SageMaker) -> Seen:
     return Seen(name="bucket", is_there=is_right, found=f"{settings.bucket} in {region}", remedy=remedy)
 
 
-def _role(settings: SageMaker) -> Seen:
-    name = settings.role.rpartition("/")[2]
-    trust = str(client("iam", region=settings.region).get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"])
+def _kms_key(key: str, region: str) -> Seen:
+    state = client("kms", region=region).describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
+    is_enabled = state == "Enabled"
+    remedy = "" if is_enabled else "enable it, or aws.kms_key names another"
+    return Seen(name="kms_key", is_there=is_enabled, found=f"{key}: {state.lower()}", remedy=remedy)
+
+
+def _role(name: str, settings: SageMaker) -> Seen:
+    """``name``: which of the launcher's roles; so of its images."""
+    role = str(getattr(settings, name)).rpartition("/")[2]
+    trust = str(client("iam", region=settings.region).get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"])
     is_trusted = TRUSTED in trust
     remedy = "" if is_trusted else f"its trust policy has to name {TRUSTED}"
-    return Seen(name="role", is_there=is_trusted, found=name, remedy=remedy)
+    return Seen(name=name, is_there=is_trusted, found=role, remedy=remedy)
 
 
-def _image(settings: SageMaker) -> Seen:
+def _image(name: str, settings: SageMaker) -> Seen:
+    image = str(getattr(settings, name))
     parts = re.fullmatch(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)(?::([^@]+))?(?:@(.+))?",
-                         settings.image)  # fmt: skip
+                         image)  # fmt: skip
     if parts is None:
-        return Seen(name="image", is_there=None, found=f"{settings.image} is in no registry that can be asked")
+        return Seen(name=name, is_there=None, found=f"{image} is in no registry that can be asked")
     account, region, repository, tag, digest = parts.groups()
     wanted = {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
     ecr = client("ecr", region=region)
     images = ecr.describe_images(registryId=account, repositoryName=repository, imageIds=[wanted])["imageDetails"]
-    return Seen(name="image", is_there=True, found=f"{settings.image} of {images[0]['imagePushedAt']:%Y-%m-%d}")
+    return Seen(name=name, is_there=True, found=f"{image} of {images[0]['imagePushedAt']:%Y-%m-%d}")
 
 
 # ---- limits
 
 
-def uses(settings: SageMaker) -> dict[str, int]:
-    """A quota's name -> how many machines the launcher may want of it at once, as far as that is declared."""
-    training, processing = settings.training, settings.processing
+def uses(compiled: "Compiled", settings: SageMaker) -> dict[str, int]:
+    """A quota's name -> how many machines may be wanted of it at once: those of the largest job, or as many as are allowed."""
     wanted: dict[str, int] = {}
 
-    def want(instance_type: str, kind: str) -> None:
-        name = f"{instance_type} for {kind} job usage"
-        wanted[name] = settings.max_instances.get(instance_type, 1)
+    def want(machine: Machine, num_machines: int) -> None:
+        sort = "processing"
+        if isinstance(machine, TrainingMachine):
+            sort = "spot training" if machine.spot else "training"
+        name = f"{machine.instance_type} for {sort} job usage"
+        num_machines = settings.max_instances.get(machine.instance_type, num_machines)
+        wanted[name] = max(num_machines, wanted.get(name, 0))
 
-    spots = {training.spot, *(bool(own["spot"]) for own in _overrides(settings) if "spot" in own)}
-    types = {training.instance_type, processing.instance_type}
-    types |= {str(own["instance_type"]) for own in _overrides(settings) if "instance_type" in own}
-    want(processing.instance_type, "processing")
-    want(settings.entry.instance_type, "processing")
-    for instance_type in types - {processing.instance_type}:
-        for spot in spots:
-            want(instance_type, "spot training" if spot else "training")
+    want(settings.entry, 1)
+    for pipeline in compiled.pipelines:
+        for job in pipeline.jobs:
+            machine = compiled.machines[pipeline.name, job.name]
+            want(machine, compiled.uses[pipeline.name, job.name][machine.instance_type])
+            if job.on == "tuning":  # small jobs around its trials
+                want(settings.processing, 1)
     return wanted
-
-
-def _overrides(settings: SageMaker) -> list[dict[str, object]]:
-    return [*settings.kinds.values(), *settings.nodes.values()]
 
 
 def quotas_of(service_quotas: Any) -> dict[str, float]:

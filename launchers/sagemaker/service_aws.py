@@ -12,7 +12,11 @@ from launchers.sagemaker.service import NotNow, Progress, Step
 
 MOST_INLINE_BYTES = 100_000  # of a definition in a request; a longer one goes through the bucket
 LATER = ("ResourceLimitExceeded", "ConflictException", "ThrottlingException")
-JOBS = {"ProcessingJob": "/aws/sagemaker/ProcessingJobs", "TrainingJob": "/aws/sagemaker/TrainingJobs"}
+JOBS = {
+    "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
+    "TrainingJob": "/aws/sagemaker/TrainingJobs",
+    "TuningJob": "/aws/sagemaker/TrainingJobs",  # its trials are training jobs, and begin with its name
+}
 
 
 class AwsService:
@@ -108,8 +112,9 @@ class AwsService:
 
     def log(self, job: str, num_lines: int) -> Sequence[str]:
         kind, _, name = job.partition("/")
+        prefix = f"{name}-" if kind == "TuningJob" else f"{name}/"
         try:
-            streams = self._logs.describe_log_streams(logGroupName=JOBS[kind], logStreamNamePrefix=f"{name}/")
+            streams = self._logs.describe_log_streams(logGroupName=JOBS[kind], logStreamNamePrefix=prefix)
             lines: list[str] = []
             for stream in streams["logStreams"]:
                 said = self._logs.get_log_events(
@@ -124,7 +129,10 @@ class AwsService:
         counts: Counter[str] = Counter()
         for name in self._at_work("list_training_jobs", "TrainingJobSummaries", "TrainingJobName"):
             if f"TrainingJob/{name}" not in without:
-                machines = self._sagemaker.describe_training_job(TrainingJobName=name)["ResourceConfig"]
+                job = self._sagemaker.describe_training_job(TrainingJobName=name)
+                if f"TuningJob/{_name(job.get('TuningJobArn', ''))}" in without:
+                    continue
+                machines = job["ResourceConfig"]
                 counts[machines.get("InstanceType", "")] += machines.get("InstanceCount", 1)
         for name in self._at_work("list_processing_jobs", "ProcessingJobSummaries", "ProcessingJobName"):
             if f"ProcessingJob/{name}" not in without:
@@ -148,11 +156,15 @@ class AwsService:
 
 def _step(told: Mapping[str, Any]) -> Step:
     job = next(
-        (f"{kind}/{one['Arn'].rpartition('/')[2]}" for kind, one in told.get("Metadata", {}).items()
+        (f"{kind}/{_name(one['Arn'])}" for kind, one in told.get("Metadata", {}).items()
          if kind in JOBS and "Arn" in one),
         None,
     )  # fmt: skip
     return Step(name=told["StepName"], status=told["StepStatus"], reason=told.get("FailureReason", ""), job=job)
+
+
+def _name(arn: str) -> str:
+    return arn.rpartition("/")[2]
 
 
 def _domain(arn: str) -> str:

@@ -25,9 +25,10 @@ def stop_run(folder: Path, *, base: Path = Path()) -> list[str]:
 
 
 def _executions(folder: Path) -> Iterator[tuple[str, str]]:
-    """(execution, its pipeline), as the run told of them."""
+    """(execution, its pipeline), as the run told of them. Its last line may be half written: it is at work, or was killed."""
     events = folder / "events.jsonl"
-    for line in events.read_text().splitlines() if events.is_file() else []:
+    whole, _, _ = events.read_bytes().rpartition(b"\n") if events.is_file() else (b"", b"", b"")
+    for line in whole.splitlines():
         event = json.loads(line)
         if event["event"] == "execution":
             yield event["execution"], event["pipeline"]

@@ -18,11 +18,13 @@ from launchers.sagemaker.shelf import Shelf
 from launchers.sagemaker.steps import Pipeline
 
 
-def submit(compiled: Compiled, plan: Plan, here: Mapping[str, Path], bucket: Bucket, *, prefix: str) -> None:
+def submit(
+    compiled: Compiled, plan: Plan, here: Mapping[str, Path], bucket: Bucket, *, prefix: str, region: str
+) -> None:
     """``here``: where the plan's externals lie on this machine. What is in the bucket already is left as it is."""
     for name, digest in plan.externals.items():
         if name == "photographs" and are_in_a_bucket(plan):
-            point_at_photographs(plan, here, bucket, prefix=prefix)
+            point_at_photographs(plan, here, bucket, prefix=prefix, region=region)
             continue
         upload_external(bucket, prefix, places.external(name, digest), here[name])
     for key, description in compiled.descriptions.items():

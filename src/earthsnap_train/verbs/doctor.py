@@ -7,9 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
 
@@ -19,6 +20,9 @@ from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking.service import key_is_there
 from earthsnap_train.verbs.terminal import console as console_for_people
 from launchers.sagemaker.preflight import Seen, preflight
+
+if TYPE_CHECKING:
+    from launchers.sagemaker.definition import Compiled
 
 NEEDED = (
     "torch",
@@ -100,11 +104,20 @@ def _checks(spec: RunSpec) -> Iterator[Check]:
     yield _gpu()
     yield _disk(Path(spec.paths.store))
     if isinstance(spec.launcher, SageMaker):
-        yield from map(_in_account, preflight(spec.launcher))
+        yield from map(_in_account, preflight(spec.launcher, partial(_compiled, spec, spec.launcher)))
     yield Check(
         name="W&B", state="ok", found="a key is there: runs go online" if key_is_there() else "no key: runs stay offline",
         remedy="" if key_is_there() else "wandb login, or tracking=none",
     )  # fmt: skip
+
+
+def _compiled(spec: RunSpec, settings: SageMaker) -> "Compiled":
+    """Raises what ``prepare`` and ``compile_definitions`` raise."""
+    from earthsnap_train.pipeline.prepare import prepare
+    from earthsnap_train.pipeline.store import Store
+    from launchers.sagemaker.definition import compile_definitions
+
+    return compile_definitions(prepare(spec, Store(Path(spec.paths.store))).plan, settings)
 
 
 def _in_account(seen: Seen) -> Check:

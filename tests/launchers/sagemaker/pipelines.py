@@ -66,7 +66,8 @@ class DataPipeline:
 
     def run(self, *jobs: str, after: Callable[[str], None] = lambda job: None, **changes: Any) -> None:
         """Only ``jobs``. ``changes``: of the environment of their containers."""
-        submit(self.compiled, self.prepared.plan, self.prepared.places, self.bucket, prefix=self.settings.prefix)
+        prefix, region = self.settings.prefix, self.settings.region
+        submit(self.compiled, self.prepared.plan, self.prepared.places, self.bucket, prefix=prefix, region=region)
         definition: Mapping[str, Any] = json.loads(self.compiled.definitions[self.pipeline.name])
         steps = [step for step in definition["Steps"] if step["Name"] in jobs]
         for step in steps:

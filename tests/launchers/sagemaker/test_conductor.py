@@ -191,6 +191,21 @@ def test_no_more_machines_of_a_type_work_at_once_than_are_allowed(account: Accou
     assert data["at_once"] == 2
 
 
+def test_what_an_earlier_conductor_started_takes_its_share_of_the_machines(account: Account) -> None:
+    limited = "launcher.max_instances={ml.g5.xlarge: 1}"
+
+    def dies_with_the_first_node(event: Event) -> None:
+        if event.kind == "execution" and event.values["pipeline"] not in (DATA, RELEASE):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        account.go(limited, listen=dies_with_the_first_node)
+    account.go(limited)
+
+    nodes = [[name for name in at if name not in (DATA, RELEASE)] for at in account.service.side_by_side]
+    assert max(map(len, nodes)) == 1
+
+
 def test_machines_that_others_use_count(account: Account) -> None:
     account.service.others = {"ml.m5.xlarge": 3}
 

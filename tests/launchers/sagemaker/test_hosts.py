@@ -71,7 +71,7 @@ class Together:
         self.shelf = Shelf(bucket, name=settings.bucket, prefix=settings.prefix)
         compiled = compile_definitions(family.plan, settings)
         self.pipeline = next(one for one in compiled.pipelines if one.node == "parent")
-        submit(compiled, family.plan, family.places, bucket, prefix=settings.prefix)
+        submit(compiled, family.plan, family.places, bucket, prefix=settings.prefix, region=settings.region)
         job = self.pipeline.jobs[0]
         made = {name: shelved(self.shelf, Store(folder / "store"), family, name) for name in job.earlier}
         self.shelf.write_channel(RUN, f"{self.pipeline.name}/{job.name}.earlier", made)

@@ -9,6 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+import launchers.sagemaker as on_sagemaker
 from earthsnap_train.data.source_s3 import BucketListing, Object, fetch, list_again, read_listing
 from earthsnap_train.errors import ConfigError, DataError
 from earthsnap_train.pipeline.prepare import prepare
@@ -120,6 +121,34 @@ def test_jobs_read_no_other_service_that_speaks_s3(typed: tuple[str, ...], tmp_p
 
     with pytest.raises(ConfigError, match=r"dataset\.source\.endpoint_url: jobs on SageMaker read"):
         data.run("ingest")
+
+
+def test_jobs_read_no_bucket_of_another_region(typed: tuple[str, ...], tmp_path: Path) -> None:
+    data = DataPipeline(tmp_path / "there", (*typed, "dataset.source.region=us-east-1"))
+
+    with pytest.raises(ConfigError) as caught:
+        data.run("ingest")
+
+    assert caught.value.what == "the service gives jobs in eu-west-1 no photographs of a bucket in us-east-1"
+    assert (caught.value.where, caught.value.allowed) == ("dataset.source.region", "eu-west-1, as aws.region, or null")
+    assert "copy them into a bucket there" in caught.value.remedy
+
+
+def test_a_run_on_this_machine_in_the_services_place_brings_what_its_jobs_read(
+    typed: tuple[str, ...], tmp_path: Path
+) -> None:
+    spec = declared(*typed, "name=data", f"paths.groupings={tmp_path}/groupings", "launcher.execute=offline")
+    assert isinstance(spec.launcher, SageMaker)
+    store = Store(tmp_path / "store")
+    prepared = prepare(spec, store)
+
+    done = on_sagemaker.launch(
+        prepared.plan, spec.launcher, store, prepared.places, lambda event: None, only=["ingest"]
+    )
+
+    assert (store.path(done["ingest"].artifact.key) / "manifest.json").is_file()
+    assert not (tmp_path / "mirror").exists()
+    assert len(list((tmp_path / "store" / "sagemaker" / "s3" / BUCKET / "flora").rglob("*.png"))) == 16
 
 
 def test_a_nodes_job_is_given_the_photographs_of_its_node_and_those_of_release_all(

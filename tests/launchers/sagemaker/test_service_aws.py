@@ -145,6 +145,7 @@ def test_a_log_is_read_from_its_end(service: AwsService) -> None:
         logs.put_log_events(logGroupName=group, logStreamName="job-1/algo-1-17", logEvents=events)
 
         assert list(service.log("TrainingJob/job-1", 2)) == ["line 28", "line 29"]
+        assert list(service.log("TuningJob/job", 2)) == ["line 28", "line 29"]  # which names its trials job-1, job-2
         assert list(service.log("ProcessingJob/job-1", 2)) == []
 
 
@@ -165,6 +166,40 @@ def test_machines_at_work_are_counted_without_our_own(service: AwsService) -> No
         ("list_processing_jobs", {"StatusEquals": "InProgress"}, {"ProcessingJobSummaries": []}),
     ):
         assert service.busy(without={"TrainingJob/ours"}) == {"ml.g5.xlarge": 2}
+
+
+def test_a_search_is_known_by_its_tuning_job_and_its_trials_are_its_own(service: AwsService) -> None:
+    of_account = "arn:aws:sagemaker:eu-west-1:123456789012"
+    search = f"{of_account}:hyper-parameter-tuning-job/pipelines-abc-tune-1"
+    steps = [{"StepName": "tune", "StepStatus": "Failed", "Metadata": {"TuningJob": {"Arn": search}}}]
+    arn = f"{of_account}:training-job/pipelines-abc-tune-1-001"
+    trial = {
+        "TrainingJobName": "pipelines-abc-tune-1-001", "TrainingJobArn": arn, "TuningJobArn": search,
+        "ModelArtifacts": {"S3ModelArtifacts": "s3://b/m"}, "TrainingJobStatus": "InProgress", "SecondaryStatus": "Training",
+        "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {}, "CreationTime": NOW, "AlgorithmSpecification": {"TrainingInputMode": "File"},
+    }  # fmt: skip
+    listed = {"TrainingJobName": trial["TrainingJobName"], "TrainingJobArn": arn, "CreationTime": NOW,
+              "TrainingJobStatus": "InProgress"}  # fmt: skip
+    asked = {"PipelineExecutionArn": EXECUTION}
+    whole = {"PipelineExecutionArn": EXECUTION, "PipelineExecutionStatus": "Failed"}
+    at_work: list[Answer] = [
+        ("list_training_jobs", {"StatusEquals": "InProgress"}, {"TrainingJobSummaries": [listed]}),
+        ("describe_training_job", {"TrainingJobName": trial["TrainingJobName"]}, trial),
+        ("list_processing_jobs", {"StatusEquals": "InProgress"}, {"ProcessingJobSummaries": []}),
+    ]
+    with answering(
+        service._sagemaker,
+        ("describe_pipeline_execution", asked, whole),
+        ("list_pipeline_execution_steps", asked, {"PipelineExecutionSteps": steps}),
+        *at_work,
+        *at_work,
+    ):
+        job = service.progress(EXECUTION).steps["tune"].job
+        assert job is not None
+        ours, theirs = service.busy(without={job}), service.busy(without={"TuningJob/another"})
+
+    assert (ours, theirs) == ({}, {"ml.g5.xlarge": 1})
 
 
 def test_an_execution_is_stopped_and_looked_at_in_its_own_console(service: AwsService) -> None:

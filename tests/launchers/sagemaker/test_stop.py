@@ -23,7 +23,9 @@ def test_a_run_is_found_by_its_name_and_what_it_started_ends(earthsnap: Callable
     spec = declared(*DEMO, "launcher.execute=offline")
     (folder / "config.json").write_text(spec.model_dump_json(by_alias=True))
     events = [{"event": "execution", "execution": one, "pipeline": name} for name, one in executions.items()]
-    (folder / "events.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in [{"event": "note"}, *events]))
+    lines = "".join(f"{json.dumps(one)}\n" for one in [{"event": "note"}, *events]).encode()
+    half_written = '{"event": "note", "text": "é'.encode()[:-1]
+    (folder / "events.jsonl").write_bytes(lines + half_written)
     _until(lambda: not service.progress(executions["short"]).is_running)
     _until(lambda: bool(service.progress(executions["long"]).steps))
     time.sleep(1)  # its job has begun, and listens

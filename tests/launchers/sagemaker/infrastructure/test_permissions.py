@@ -174,6 +174,15 @@ def test_no_job_writes_what_decides_over_production_and_no_build_either() -> Non
                 assert not [arn for arn in row.on if re.search(r"/earthsnap/(\*|registry|releases|captured)", arn)]
 
 
+def test_a_build_lists_the_photographs_that_it_sends_a_run_for_and_reads_none() -> None:
+    rows = [
+        row for row in permissions(site(*THREE)) if "build" in row.who and any("herbarium" in arn for arn in row.on)
+    ]
+
+    assert [row.may for row in rows] == [("s3:ListBucketVersions",)]
+    assert rows[0].on == ("arn:aws:s3:::herbarium", "arn:aws:s3:::walks")
+
+
 # ---- what is really called
 
 
