@@ -191,7 +191,7 @@ def test_a_file_is_replaced_at_once(tmp_path: Path) -> None:
 def test_an_artifact_from_elsewhere_names_no_file_outside_of_its_folder(name: str, store: Store) -> None:
     said = publish(store).model_dump_json().replace("rows.csv", name).encode()
 
-    with pytest.raises(IntegrityError, match="describes no artifact: .* is no path below a folder") as caught:
+    with pytest.raises(IntegrityError, match=r"describes no artifact: .* is no path below a folder") as caught:
         read_artifact(said, key="a" * 40)
     assert caught.value.where == f"store/{'a' * 40}/artifact.json"
 

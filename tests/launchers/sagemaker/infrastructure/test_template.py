@@ -136,6 +136,13 @@ def test_what_was_captured_goes_after_the_days_that_were_declared() -> None:
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
 
 
+def test_checkpoints_go_after_the_days_that_were_declared() -> None:
+    (bucket,) = resources("AWS::S3::Bucket", *ONE, "aws.prefix=deep/below", "infra.noncurrent_days=7")
+
+    rule = next(one for one in bucket["Properties"]["LifecycleConfiguration"]["Rules"] if one["Id"] == "checkpoints")
+    assert (rule["Prefix"], rule["ExpirationInDays"]) == ("deep/below/checkpoints/", 7)
+
+
 def test_without_a_repository_nothing_is_built() -> None:
     assert [one["Properties"]["Name"] for one in resources("AWS::CodeBuild::Project", *ONE)] == ["plants-rollout"]
     assert "plants-build" not in templates(site(*ONE))["shared"]
