@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from earthsnap_train.pipeline.plan import Plan, Stage, digest_of
+from earthsnap_train.pipeline.store import Key
 from earthsnap_train.spec.evaluation import Gate
 from earthsnap_train.spec.launcher import SageMaker
 from launchers.sagemaker.steps import LOOK, Job, Pipeline
@@ -23,7 +24,7 @@ class JobDescription(BaseModel):
     pipeline: str
     job: str
     stages: tuple[Stage, ...]
-    externals: dict[str, str]
+    externals: dict[Key, Key]
     gates: dict[str, Gate]
     judges: bool
     threads: int

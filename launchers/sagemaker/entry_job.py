@@ -14,15 +14,15 @@ from collections import deque
 from pathlib import Path
 from types import FrameType
 
-from earthsnap_train.errors import ConfigError, EarthsnapError
-from earthsnap_train.pipeline.store import Store
+from earthsnap_train.errors import ConfigError, EarthsnapError, IntegrityError
+from earthsnap_train.pipeline.store import Store, stays_inside
 from earthsnap_train.processes import LIFELINE_VARIABLE, end_with_lifeline
 from launchers.sagemaker import places
 from launchers.sagemaker.bucket import bucket_here
 from launchers.sagemaker.clients import client, in_our_words
 from launchers.sagemaker.entry_pipeline import ANY_VERSION
 from launchers.sagemaker.home import bring_home
-from launchers.sagemaker.send import GIVEN, STORE
+from launchers.sagemaker.send import GIVEN, KEYS, STORE
 from launchers.sagemaker.shelf import Done, Shelf
 from launchers.sagemaker.stop import stop_run
 
@@ -51,13 +51,16 @@ def main(arguments: list[str]) -> int:
 
 
 def lay_out(channel: Path, home: Path) -> Path:
-    """Puts everything where the declaration says that it is, and returns the declaration."""
+    """Puts everything where the declaration says that it is, and returns the declaration.
+
+    Raises IntegrityError where what was sent would lead out of the folders that it is sent to.
+    """
     sent = next(channel.rglob(places.DECLARATION_FILE)).parent
     root = sent.parents[1]  # below which keys are as they are in the bucket
     home.mkdir(parents=True, exist_ok=True)
     given = home / GIVEN
     given.mkdir(parents=True, exist_ok=True)
-    for name, key in json.loads((sent / places.OUTSIDE_FILE).read_bytes()).items():
+    for name, key in _outside(sent / places.OUTSIDE_FILE).items():
         (given / name).symlink_to(root / key)
     store = Store((home / STORE).resolve())
     store.root.mkdir(parents=True, exist_ok=True)
@@ -73,6 +76,19 @@ def lay_out(channel: Path, home: Path) -> Path:
     place = home / places.DECLARATION_FILE
     place.write_text(json.dumps(declared, indent=1))
     return place
+
+
+def _outside(file: Path) -> dict[str, str]:
+    """Name -> its folder below the prefix."""
+    outside: dict[str, str] = json.loads(file.read_bytes())
+    for name, key in outside.items():
+        if name not in KEYS and name != "forgotten":
+            raise IntegrityError(f"{name!r} is nothing that a declaration is sent with", where=places.OUTSIDE_FILE)
+        try:
+            stays_inside(key)
+        except ValueError as error:
+            raise IntegrityError(str(error), where=f"{places.OUTSIDE_FILE}: {name}") from None
+    return outside
 
 
 def wandb_key() -> str | None:

@@ -29,12 +29,12 @@ def release_package(
     }
 
 
-def node_package(*, image: str, head: str, node: Node, digest: str) -> dict[str, object]:
+def node_package(*, image: str, head: str, node: Node, digest: str, state: State) -> dict[str, object]:
     """``head``: the URI of its ONNX file. It is a record, approved with its release and not by itself."""
     about = {"digest": digest, "targets": node.targets, "classes": str(len(node.classes)), "trunk": node.trunk}
     return {
         "InferenceSpecification": _served(image, head, "S3Object"),
-        "ModelApprovalStatus": "PendingManualApproval",
+        "ModelApprovalStatus": status(state),
         "CustomerMetadataProperties": metadata(about),
     }
 

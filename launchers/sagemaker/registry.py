@@ -60,7 +60,8 @@ class ModelRegistry:
         self._packages.ensure_group(group, f"releases of the family {family}, made by earthsnap_train")
         self._files.upload(family, digest, folder)
         uri = self._uri(family, digest)
-        nodes = self._publish_nodes(family, digest, Family.model_validate_json((folder / "family.json").read_bytes()))
+        made_of = Family.model_validate_json((folder / "family.json").read_bytes())
+        nodes = self._publish_nodes(family, digest, made_of, reasons)
         key = self._files.key(family, digest)
         self._bucket.write(f"{key}/{STATISTICS_FILE}", requests.statistics(summary))
         self._bucket.write(f"{key}/{NODES_FILE}", json.dumps(nodes, indent=1).encode())
@@ -78,8 +79,11 @@ class ModelRegistry:
         self._files.complete(family, digest, folder, package.number, describe(package.number))
         return package.number
 
-    def _publish_nodes(self, family: str, digest: str, made_of: Family) -> dict[str, str]:
-        """Node -> the ARN of its package. A node that is what it was in an earlier release keeps that one's."""
+    def _publish_nodes(self, family: str, digest: str, made_of: Family, reasons: Sequence[str]) -> dict[str, str]:
+        """Node -> the ARN of its package. A node that is what it was in an earlier release keeps that one's.
+
+        A new one is born Rejected for those of ``reasons`` that are about its own figures.
+        """
 
         def publish(name: str) -> str:
             node = made_of.nodes[name]
@@ -87,8 +91,15 @@ class ModelRegistry:
             group = node_group(family, name)
             self._packages.ensure_group(group, f"node {name} of the family {family}, made by earthsnap_train")
             head = f"{self._uri(family, digest)}nodes/{name.replace('/', '--')}.onnx"
-            request = requests.node_package(image=self._settings.serve_image, head=head, node=node, digest=own)
-            return self._packages.ensure(group, f"node {name} of {family}, digest {own}", request).arn
+            missed = [reason for reason in reasons if reason.startswith(f"nodes.{name}.")]
+            request = requests.node_package(
+                image=self._settings.serve_image, head=head, node=node, digest=own,
+                state="Rejected" if missed else "PendingApproval",
+            )  # fmt: skip
+            package = self._packages.ensure(group, f"node {name} of {family}, digest {own}", request)
+            if missed and package.state == "Rejected":
+                self._packages.decide(package.arn, "Rejected", "; ".join(missed))
+            return package.arn
 
         with ThreadPoolExecutor(NUM_CONNECTIONS) as pool:
             return dict(zip(made_of.nodes, pool.map(publish, made_of.nodes), strict=True))

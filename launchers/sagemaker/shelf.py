@@ -9,18 +9,19 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from earthsnap_train.data.source_s3 import BucketListing
 from earthsnap_train.errors import IntegrityError
 from earthsnap_train.pipeline.plan import digest_of
-from earthsnap_train.pipeline.store import NOTES, Artifact
+from earthsnap_train.pipeline.store import NOTES, Artifact, Key, read_artifact
 from launchers.sagemaker import places
 from launchers.sagemaker.bucket import Bucket
 
 ARTIFACT_FILE = "artifact.json"
 INDEX_SUFFIX = ".channel.json"
 NUM_CONNECTIONS = 8
+_INDEX = TypeAdapter(dict[str, Key])
 
 
 class Done(BaseModel):
@@ -29,7 +30,7 @@ class Done(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     stage: str
-    key: str
+    key: Key
     cached: bool
 
 
@@ -44,8 +45,9 @@ class Shelf:
     # ---- artifacts
 
     def find(self, key: str) -> Artifact | None:
+        """Raises IntegrityError for one that is not of this key, or whose files would lie outside of its folder."""
         content = self._bucket.read(self._key(f"{places.artifact(key)}/{ARTIFACT_FILE}"))
-        return Artifact.model_validate_json(content) if content is not None else None
+        return read_artifact(content, key=key) if content is not None else None
 
     def put(self, folder: Path, artifact: Artifact) -> Artifact:
         """Returns the artifact that is there now: this one, or that of somebody who was faster."""
@@ -146,12 +148,20 @@ def read_channel(folder: Path) -> dict[str, tuple[Artifact, Path]]:
     found: dict[str, tuple[Artifact, Path]] = {}
     for index in sorted(folder.rglob(f"runs/*/*/*{INDEX_SUFFIX}")):
         root = index.parents[3]
-        for stage, key in json.loads(index.read_bytes()).items():
+        for stage, key in _read_index(index).items():
             place = root / places.artifact(key)
-            artifact = Artifact.model_validate_json((place / ARTIFACT_FILE).read_bytes())
+            artifact = read_artifact((place / ARTIFACT_FILE).read_bytes(), key=key)
             _require_whole(artifact, place)
             found[stage] = (artifact, place)
     return found
+
+
+def _read_index(file: Path) -> dict[str, str]:
+    try:
+        return _INDEX.validate_json(file.read_bytes())
+    except ValidationError as error:
+        said = error.errors()[0]
+        raise IntegrityError(f"{said['input']!r} is no artifact's key", where=file.name) from None
 
 
 def _require_whole(artifact: Artifact, place: Path) -> None:

@@ -129,6 +129,7 @@ def test_what_w_and_b_may_have_of_it_is_left_to_a_person(place: Path, earthsnap:
 
     assert said.code == 0, said
     assert "pages and 2 folders of trackers would be removed" in said.out
+    assert "a bucket that pipelines work in is not touched; launcher=sagemaker aws.bucket=..." in said.out
     assert f"if group plants-debug/{summary.parent.name} of project earthsnap was uploaded to W&B, remove" in said.out
     assert (summary.parent / "wandb").is_dir()
 

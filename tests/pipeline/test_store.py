@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from earthsnap_train.errors import IntegrityError
-from earthsnap_train.pipeline.store import Artifact, Store, write_atomically
+from earthsnap_train.pipeline.store import Artifact, Store, read_artifact, write_atomically
 
 
 @pytest.fixture
@@ -185,3 +185,31 @@ def test_a_file_is_replaced_at_once(tmp_path: Path) -> None:
         assert path.read_bytes() == b"old" or len(set(json.loads(path.read_bytes()))) == 1
 
     assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
+
+
+@pytest.mark.parametrize("name", ["../pwned", "/etc/pwned", "a/../../pwned", "a//b", "a\\\\..\\\\b", "", "."])
+def test_an_artifact_from_elsewhere_names_no_file_outside_of_its_folder(name: str, store: Store) -> None:
+    said = publish(store).model_dump_json().replace("rows.csv", name).encode()
+
+    with pytest.raises(IntegrityError, match=r"describes no artifact: .* is no path below a folder") as caught:
+        read_artifact(said, key="a" * 40)
+    assert caught.value.where == f"store/{'a' * 40}/artifact.json"
+
+
+def test_an_artifact_from_elsewhere_is_the_one_that_was_asked_for(store: Store) -> None:
+    said = publish(store).model_dump_json()
+
+    assert read_artifact(said.encode(), key="a" * 40).key == "a" * 40
+    with pytest.raises(IntegrityError, match=f"describes the artifact '{'a' * 40}'"):
+        read_artifact(said.encode(), key="b" * 40)
+    with pytest.raises(IntegrityError, match="describes no artifact"):
+        read_artifact(said.replace("a" * 40, "../elsewhere").encode(), key="../elsewhere")
+
+
+def test_an_artifact_here_that_names_files_elsewhere_is_set_aside(store: Store) -> None:
+    artifact = publish(store)
+    place = store.path(artifact.key) / "artifact.json"
+    (store.root / "outside").write_text("1,2")
+    place.write_text(place.read_text().replace("rows.csv", "../../outside"))
+
+    assert store.find(artifact.key) is None

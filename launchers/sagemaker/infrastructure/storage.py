@@ -61,6 +61,13 @@ def _lifecycle(site: Site) -> list[Json]:
             "ExpirationInDays": site.infra.captured_days,
             "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
         },
+        {
+            "Id": "checkpoints",
+            "Status": "Enabled",
+            "Prefix": f"{site.infra.prefix}/checkpoints/",
+            "ExpirationInDays": site.infra.noncurrent_days,
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+        },
     ]
 
 

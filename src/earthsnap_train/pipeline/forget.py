@@ -19,6 +19,7 @@ from earthsnap_train.data.manifest import (
     HEADER_FILE,
     MANIFEST_FILE,
     TAXONOMY_FILE,
+    ManifestRow,
     header_of,
     read_header,
     read_manifest,
@@ -41,6 +42,7 @@ class Traces:
     """Where a photograph is. ``uris``: as sources name it. ``taught``, ``judged``: releases that learnt from it, or not.
 
     ``reports``, ``tracked``: pages and folders of runs that may show it. ``uploads``: what W&B may have of it, in words.
+    ``datasets``: versions that list it.
     """
 
     image_id: str
@@ -51,12 +53,18 @@ class Traces:
     reports: tuple[Path, ...]
     tracked: tuple[Path, ...]
     uploads: tuple[str, ...]
+    datasets: tuple[str, ...]
 
 
-def find_traces(image: str, store: Store, registry: Registry, outputs: Path) -> Traces:
-    """``image``: an image id, or a path as a dataset names it. Raises NotFoundError where nothing knows it."""
+def find_traces(
+    image: str, store: Store, registry: Registry, outputs: Path, *, elsewhere: Iterable[ManifestRow] = ()
+) -> Traces:
+    """``image``: an image id, or a path as a dataset names it. ``elsewhere``: rows of manifests that the store lacks.
+
+    Raises NotFoundError where nothing knows it.
+    """
     manifests = [artifact for artifact in store.all() if artifact.kind == "ingest"]
-    rows = [row for one in manifests for row in read_manifest(store.path(one.key) / MANIFEST_FILE)]
+    rows = [*elsewhere, *(row for one in manifests for row in read_manifest(store.path(one.key) / MANIFEST_FILE))]
     image_ids = {row.image_id for row in rows if image in (row.image_id, row.uri)}
     if len(image_ids) > 1:
         raise NotFoundError(
@@ -73,8 +81,10 @@ def find_traces(image: str, store: Store, registry: Registry, outputs: Path) -> 
             (taught if splits[image_id] in learnt else judged).append(release)
     if not image_ids and not taught and not judged:
         raise NotFoundError("no manifest and no release knows this photograph", where=f"image={image}")
-    artifacts = tuple(_touched(image_id, store))
-    runs = list(_runs(artifacts, {one.name for one in (*taught, *judged)}, store, outputs))
+    artifacts = tuple(touched(image_id, store.all(), lambda artifact, name: store.path(artifact.key) / name))
+    headers = [store.path(one.key) / HEADER_FILE for one in artifacts if one.kind == "ingest"]
+    datasets = {read_header(header).dataset_version for header in headers}
+    runs = list(_runs(datasets, {one.name for one in (*taught, *judged)}, outputs))
     return Traces(
         image_id=image_id,
         uris=tuple(sorted({row.uri for row in rows if row.image_id == image_id})),
@@ -84,6 +94,7 @@ def find_traces(image: str, store: Store, registry: Registry, outputs: Path) -> 
         reports=tuple(page for run in runs for name in PAGES if (page := run / name).exists()),
         tracked=tuple(folder for run in runs for name in TRACKED if (folder := run / name).is_dir()),
         uploads=tuple(_upload(run) for run in runs if (run / "wandb").is_dir()),
+        datasets=tuple(sorted(datasets)),
     )
 
 
@@ -99,7 +110,7 @@ def forget(traces: Traces, store: Store, registry: Registry) -> None:
         shutil.rmtree(folder)
     for artifact in traces.artifacts:
         if artifact.kind == "ingest":
-            _keep_base(artifact, traces.image_id, store)
+            keep_base(artifact, traces.image_id, store)
         store.remove(artifact.key)
     for copies in ("scratch", "sagemaker"):  # whatever is made anew from what is left
         shutil.rmtree(store.root / copies, ignore_errors=True)
@@ -108,39 +119,47 @@ def forget(traces: Traces, store: Store, registry: Registry) -> None:
         registry.erase(release)
 
 
-def _touched(image_id: str, store: Store) -> Iterator[Artifact]:
-    """Artifacts made of the photograph: a chain from the manifests, cut where a stage's own list does not have it."""
-    touched: set[str] = set()
-    remaining = {artifact.key: artifact for artifact in store.all()}
+def touched(
+    image_id: str, artifacts: Iterable[Artifact], file: Callable[[Artifact, str], Path | None]
+) -> Iterator[Artifact]:
+    """Artifacts made of the photograph: a chain from the manifests, cut where a stage's own list does not have it.
+
+    ``file``: where an artifact's file of a name lies; None where it is gone, which leaves the artifact good for nothing.
+    """
+    found: set[str] = set()
+    remaining = {artifact.key: artifact for artifact in artifacts}
     grown = True
     while grown:
         grown = False
         for key, artifact in list(remaining.items()):
             inputs = artifact.ingredients.get("inputs")
             given = {str(value).partition(":")[0] for value in inputs.values()} if isinstance(inputs, dict) else set()
-            lists = _LISTS.get(artifact.kind)
-            concerned = image_id in lists(store.path(key)) if lists is not None else bool(given & touched)
+            if artifact.kind in _LISTS:
+                listed = file(artifact, _LISTS[artifact.kind])
+                concerned = listed is None or image_id in _ids(listed)
+            else:
+                concerned = bool(given & found)
             if concerned:
-                touched.add(artifact.digest)
+                found.add(artifact.digest)
                 del remaining[key]
                 grown = True
                 yield artifact
 
 
-def _ids(file: str) -> Callable[[Path], set[str]]:
-    return lambda folder: set(pq.read_table(folder / file, columns=["image_id"])["image_id"].to_pylist())
+def _ids(file: Path) -> set[str]:
+    return set(pq.read_table(file, columns=["image_id"])["image_id"].to_pylist())
 
 
-# Kinds that list their photographs; every other kind is made of the photographs of its inputs.
-_LISTS: Mapping[str, Callable[[Path], set[str]]] = {
-    "ingest": _ids(MANIFEST_FILE),
-    "select": _ids("examples.parquet"),
-    "evaluate": _ids("predictions.parquet"),
-    "bundle": _ids("lineage/images.parquet"),
+# Kinds that list their photographs, and where; every other kind is made of the photographs of its inputs.
+_LISTS: Mapping[str, str] = {
+    "ingest": MANIFEST_FILE,
+    "select": "examples.parquet",
+    "evaluate": "predictions.parquet",
+    "bundle": "lineage/images.parquet",
 }
 
 
-def _keep_base(manifest: Artifact, image_id: str, store: Store) -> None:
+def keep_base(manifest: Artifact, image_id: str, store: Store) -> None:
     """Where this was a family's last manifest, the same less one row takes its place, so that no split moves."""
     families = store.families_of(manifest.key)
     if not families:
@@ -195,13 +214,11 @@ def _strip_predictions(path: Path, image_id: str) -> None:
         incoming.replace(path)
 
 
-def _runs(artifacts: Iterable[Artifact], releases: set[str], store: Store, outputs: Path) -> Iterator[Path]:
-    """Folders of runs that ended in one of these releases, or listed the photograph in their manifest."""
-    manifests = [store.path(one.key) / HEADER_FILE for one in artifacts if one.kind == "ingest"]
-    versions = {read_header(header).dataset_version for header in manifests}
+def _runs(datasets: set[str], releases: set[str], outputs: Path) -> Iterator[Path]:
+    """Folders of runs that ended in one of these releases, or had one of these datasets."""
     for summary in sorted(outputs.glob("*/*/summary.json")):
         said = json.loads(summary.read_text())
-        if said.get("release", {}).get("name") in releases or said.get("lineage", {}).get("dataset") in versions:
+        if said.get("release", {}).get("name") in releases or said.get("lineage", {}).get("dataset") in datasets:
             yield summary.parent
 
 

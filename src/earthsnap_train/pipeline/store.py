@@ -14,15 +14,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Annotated
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from earthsnap_train.errors import IntegrityError
 from earthsnap_train.pipeline.plan import digest_of
 
 FORMAT = 1
 NOTES = "notes/"  # what lies under it is no part of an artifact's content
+
+
+def stays_inside(name: str) -> str:
+    """``name``, a path below some folder. Raises ValueError for one that may lead out of it."""
+    if "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise ValueError(f"{name!r} is no path below a folder")
+    return name
+
+
+Key = Annotated[str, Field(pattern=r"^\w+$")]  # one word, as a folder is named
+Inside = Annotated[str, AfterValidator(stays_inside)]
 
 
 class StoredFile(BaseModel):
@@ -38,15 +50,31 @@ class Artifact(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     format: int = FORMAT
-    key: str
+    key: Key
     kind: str
     stage: str
     digest: str
-    files: dict[str, StoredFile]
+    files: dict[Inside, StoredFile]
     ingredients: dict[str, JsonValue]
     seconds: float
     num_images: int
     created: float
+
+
+def read_artifact(content: bytes, *, key: str) -> Artifact:
+    """What an ``artifact.json`` from elsewhere says.
+
+    Raises IntegrityError for one that is not of ``key``, or names files that would lie outside of its folder.
+    """
+    where, remedy = f"store/{key}/artifact.json", "remove that folder and run again: the stage will be done anew"
+    try:
+        artifact = Artifact.model_validate_json(content)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise IntegrityError(f"this describes no artifact: {said}", where=where, remedy=remedy) from None
+    if artifact.key != key:
+        raise IntegrityError(f"this describes the artifact {artifact.key!r}", where=where, remedy=remedy)
+    return artifact
 
 
 class Store:

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from earthsnap_train.spec.aws import BucketName, KmsKey, Prefix, Region, Tags
 from earthsnap_train.spec.model import SpecModel
@@ -11,8 +12,24 @@ AccountId = Annotated[str, Field(pattern=r"^\d{12}$")]
 Email = Annotated[str, Field(pattern=r"^[\w.+-]+@[\w-]+(\.[\w-]+)+$", max_length=50)]
 Days = Annotated[int, Field(ge=1, le=3650)]
 Source = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*$")]
+
+
+def _is_no_secret(override: str) -> str:
+    """Templates and builds show what declares a family to whoever may look at them."""
+    from earthsnap_train.spec.validate import secret_keys  # which knows all of a declaration, and so this part of it
+
+    key, _, value = override.partition("=")
+    place = key.lstrip("+~").partition("@")[0]
+    inside = value.startswith("{") and any(secret.startswith(f"{place}.") for secret in secret_keys())
+    if value and value != "null" and (place in secret_keys() or inside):
+        raise PydanticCustomError("secret", "a declaration without {place}", {"place": place})
+    return override
+
+
 # One override of the command line; anything that a shell or CloudFormation would read is quoted or refused.
-Override = Annotated[str, Field(pattern=r"^[\w+~][\w./@+~-]*=[^\s$`\\'\"]*$", max_length=500)]
+Override = Annotated[
+    str, Field(pattern=r"^[\w+~][\w./@+~-]*=[^\s$`\\'\"]*$", max_length=500), AfterValidator(_is_no_secret)
+]
 
 
 class Accounts(SpecModel):

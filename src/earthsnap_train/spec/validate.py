@@ -59,6 +59,13 @@ def in_our_words(error: ValidationError, root: type[BaseModel] = RunSpec, prefix
         case "model_type" | "model_attributes_type":
             fields = ", ".join(_fields(_place(first, root)))
             return ConfigError(f"got {came!r}{more}", where=key, allowed=f"a mapping of {fields}")
+        case "secret":  # what came is not repeated
+            place = context["place"]
+            return ConfigError(
+                f"{place} is a secret, or may hold one, and templates show all of this{more}",
+                where=key,
+                remedy=f"leave it out, or say {place}=null",
+            )
         case "string_pattern_mismatch" if key == "name":
             allowed = "lower-case letters, digits, dots, dashes and underscores, 63 characters at most"
             return ConfigError(f"got {came!r}{more}", where=key, allowed=allowed)

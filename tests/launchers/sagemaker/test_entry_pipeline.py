@@ -10,14 +10,15 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from earthsnap_train.errors import ConfigError
+from earthsnap_train.errors import ConfigError, IntegrityError
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.run import keep_grouping
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.job import ShowPlan
 from earthsnap_train.spec.run import RunSpec
+from launchers.sagemaker import places
 from launchers.sagemaker.bucket import FolderBucket
-from launchers.sagemaker.entry_job import wandb_key
+from launchers.sagemaker.entry_job import lay_out, wandb_key
 from launchers.sagemaker.offline import OfflineService
 from launchers.sagemaker.places import WANDB_SECRET_VARIABLE
 from launchers.sagemaker.send import for_the_entry, send
@@ -155,3 +156,22 @@ def test_a_file_that_is_no_declaration_is_refused(
     assert refused.code == 2
     assert said in refused.err
     assert "one file and nothing beside it" in earthsnap("--declaration", "declaration.json", "seed=1").err
+
+
+@pytest.mark.parametrize(
+    ("outside", "said"),
+    [
+        ({"../../outputs": "externals/photographs/1"}, "is nothing that a declaration is sent with"),
+        ({"photographs": "../../../etc"}, "is no path below a folder"),
+        ({"photographs": "/etc"}, "is no path below a folder"),
+    ],
+)
+def test_what_was_sent_stays_where_it_was_sent_to(outside: dict[str, str], said: str, tmp_path: Path) -> None:
+    sent = tmp_path / "channel" / "declarations" / "1"
+    sent.mkdir(parents=True)
+    (sent / places.DECLARATION_FILE).write_text("{}")
+    (sent / places.OUTSIDE_FILE).write_text(json.dumps(outside))
+
+    with pytest.raises(IntegrityError, match=said):
+        lay_out(tmp_path / "channel", tmp_path / "ml" / "home")
+    assert not any(path.is_symlink() for path in tmp_path.rglob("*"))

@@ -92,8 +92,10 @@ def of_two_nodes(folder: Path, *, child: str) -> Path:
     return folder
 
 
-def put(registry: Registry, made: Path) -> Release:
-    return registry.register("plants", release_digest(made), made, reasons=(), summary={"top1": 0.9}, lineage={})[0]
+def put(registry: Registry, made: Path, *reasons: str) -> Release:
+    return registry.register("plants", release_digest(made), made, reasons=reasons, summary={"top1": 0.9}, lineage={})[
+        0
+    ]
 
 
 # ---- what is registered
@@ -136,6 +138,18 @@ def test_what_gates_rejected_is_rejected_there_for_their_reasons(registry: Regis
     assert package["CustomerMetadataProperties"]["family"] == "plants"
 
 
+def test_a_node_that_missed_its_gate_is_rejected_for_that_and_no_other_node_is(
+    registry: Registry, account: Account, tmp_path: Path
+) -> None:
+    why = "nodes.child/rosaceae.top1 is only 0.2; at least 0.5 is required"
+    put(registry, of_two_nodes(tmp_path / "one", child="first"), "family.top1 is only 0.3", why)
+
+    child = described(account, 1, node_group("plants", "child/rosaceae"))
+    parent = described(account, 1, "plants-parent")
+    assert (child["ModelApprovalStatus"], child["ApprovalDescription"]) == ("Rejected", why)
+    assert (parent["ModelApprovalStatus"], parent.get("ApprovalDescription")) == ("PendingManualApproval", None)
+
+
 def test_a_release_says_which_package_each_node_is_and_an_unchanged_node_keeps_its_own(
     registry: Registry, account: Account, tmp_path: Path
 ) -> None:
@@ -165,7 +179,9 @@ def test_requests_are_what_the_service_takes_with_enums_patterns_and_lengths() -
     )  # fmt: skip
     node = Node(targets="species", classes=("a",), temperature=1, trunk="t" * 64, head="h" * 64, trunk_multiply_adds=1,
                 head_multiply_adds=1)  # fmt: skip
-    of_node = package_requests.node_package(image=IMAGE, head=f"{long}nodes/parent.onnx", node=node, digest="d" * 64)
+    of_node = package_requests.node_package(
+        image=IMAGE, head=f"{long}nodes/parent.onnx", node=node, digest="d" * 64, state="PendingApproval"
+    )
 
     for one in (made, of_node):
         whole = {"ModelPackageGroupName": "plants-release", "ModelPackageDescription": "release", **one}

@@ -102,6 +102,24 @@ def test_what_cannot_be_is_refused(typed: str, where: str) -> None:
     assert caught.value.where.startswith(where)
 
 
+@pytest.mark.parametrize("typed", ["deployment.messages.webhook=SECRET", "+deployment.messages={webhook:SECRET}"])
+def test_a_secret_comes_into_no_template_and_is_not_repeated(typed: str) -> None:
+    address = "https://hooks.example/s3cr3t"
+    with pytest.raises(ConfigError) as caught:
+        site(*ONE, f"infra.declaration=['+experiment=plants','{typed.replace('SECRET', address)}']")
+
+    assert caught.value.where == "infra.declaration.1"
+    assert "is a secret, or may hold one, and templates show all of this" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_declaration_may_say_that_there_is_no_secret() -> None:
+    typed = ("deployment.messages.webhook=null", "deployment=sagemaker", "training={lr:0.1}")
+    declared = site(*ONE, f"infra.declaration=[{','.join(repr(one) for one in typed)}]")
+
+    assert tuple(declared.infra.declaration) == typed
+
+
 # ---- what must be so, whatever else changes
 
 
@@ -134,6 +152,13 @@ def test_what_was_captured_goes_after_the_days_that_were_declared() -> None:
     rule = next(one for one in bucket["Properties"]["LifecycleConfiguration"]["Rules"] if one["Id"] == "captured")
     assert (rule["Prefix"], rule["ExpirationInDays"]) == ("deep/below/captured/", 7)
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+
+
+def test_checkpoints_go_after_the_days_that_were_declared() -> None:
+    (bucket,) = resources("AWS::S3::Bucket", *ONE, "aws.prefix=deep/below", "infra.noncurrent_days=7")
+
+    rule = next(one for one in bucket["Properties"]["LifecycleConfiguration"]["Rules"] if one["Id"] == "checkpoints")
+    assert (rule["Prefix"], rule["ExpirationInDays"]) == ("deep/below/checkpoints/", 7)
 
 
 def test_without_a_repository_nothing_is_built() -> None:
