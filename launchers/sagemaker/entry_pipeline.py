@@ -62,7 +62,7 @@ def _arguments(settings: SageMaker) -> Json:
             "ContainerEntrypoint": ["python", "-m", MODULE],
             "ContainerArguments": ["processing"],
         },
-        "RoleArn": settings.entry_role,
+        "RoleArn": settings.entry_role or settings.role,
         "ProcessingInputs": [{"InputName": places.DECLARATION_CHANNEL, "S3Input": declared}],
         "ProcessingOutputConfig": {"Outputs": [{"OutputName": "home", "S3Output": left}], **key},
         "StoppingCondition": {"MaxRuntimeInSeconds": machine.max_minutes * 60},

@@ -41,7 +41,7 @@ def preflight(settings: SageMaker, compiled: "Callable[[], Compiled]") -> Iterat
     yield _seen("bucket", "s3:ListBucket", lambda: _bucket(settings))
     if (key := settings.kms_key) is not None:
         yield _seen("kms_key", "kms:DescribeKey", lambda: _kms_key(key, settings.region))
-    for name in ("role", "entry_role")[: 1 if settings.entry_role == settings.role else 2]:
+    for name in ("role", "entry_role")[: 1 if settings.entry_role in (None, settings.role) else 2]:
         yield _seen(name, "iam:GetRole", partial(_role, name, settings))
     for name in ("image", "light_image")[: 1 if settings.light_image is None else 2]:
         yield _seen(name, "ecr:DescribeImages", partial(_image, name, settings))

@@ -64,7 +64,7 @@ def send(spec: RunSpec, prepared: Prepared, store: Store, bucket: Bucket, servic
     name = entry_name(spec.name)
     definition = compile_definitions(prepared.plan, settings).definitions[name]
     if service.definition(name) != definition:
-        service.put(name, definition, role=settings.entry_role)
+        service.put(name, definition, role=settings.entry_role or settings.role)
     values = {"Run": run, "Declaration": declared, "DatasetVersion": settings.dataset_version or ANY_VERSION}
     execution = service.start(name, values, token=digest_of([name, values]))
     home = f"s3://{settings.bucket}/{settings.prefix}/runs/{run}/home/"

@@ -45,7 +45,7 @@ NAMELESS = (
 OPEN = (
     "nodes", "tuning.space", "tuning.nodes", "evaluation.gates", "taxonomy.synonyms", "grouping.groups",
     "dataset.source.columns.ranks", "launcher.kinds", "launcher.nodes", "launcher.tags", "launcher.max_instances",
-    "registry.tags", "aws.tags", "infra.tags",
+    "deployment.tags", "registry.tags", "aws.tags", "infra.tags",
 )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ class SageMaker(SpecModel):
     image: Image
     light_image: Image | None
     role: Arn
-    entry_role: Arn
+    entry_role: Arn | None
     kms_key: KmsKey | None
     subnets: Annotated[list[NetworkId], Field(max_length=16)]
     security_groups: Annotated[list[NetworkId], Field(max_length=5)]
