@@ -27,7 +27,7 @@ def machine_of(job: Job, settings: SageMaker) -> Machine:
         known = set(TrainingMachine.model_fields if part == "nodes" else model.model_fields)
         merged |= {key: value for key, value in change.items() if key in model.model_fields or key not in known}
         where = f"{part}.{name}" if change else where
-    if job.on == "training" and not _is_shared_out(job.stages[0]):
+    if teaches and not _is_shared_out(job.stages[0]):
         merged["instance_count"] = 1
     try:
         return model.model_validate(merged)

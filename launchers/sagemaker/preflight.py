@@ -48,7 +48,8 @@ def preflight(settings: SageMaker, compiled: "Callable[[], Compiled]") -> Iterat
     try:
         wanted = uses(compiled(), settings)
     except EarthsnapError as error:
-        yield Seen(name="quotas", is_there=None, found=f"there is no plan to hold them against: {error}")
+        found = f"there is no plan to hold them against: {error.what}"
+        yield Seen(name="quotas", is_there=None, found=found, remedy=error.remedy)
         return
     try:
         quotas = quotas_of(client("service-quotas", region=settings.region))

@@ -40,8 +40,8 @@ def test_machines_that_teach_one_network_together_count_each(tmp_path: Path) -> 
 
 
 def test_trials_side_by_side_count_each_and_so_does_the_job_that_looks_for_their_result(tmp_path: Path) -> None:
-    typed = ("tuning=sagemaker", "launcher.trials_at_once=3")
-    found = compiled(*DEMO, *typed, folder=tmp_path)
+    typed = ("training=full", "tuning=sagemaker", "launcher.trials_at_once=3", "launcher.training.instance_count=2")
+    found = compiled(*DEMO, *typed, folder=tmp_path)  # a trial has one machine, whatever a network is taught on
 
     assert share(found, "tune-parent", {GPU: 4, CPU: 2}) == Share(steps=1, machines={GPU: 3, CPU: 1})
     assert share(found, "tune-parent", {CPU: 2}, busy=2) is None
