@@ -3,10 +3,12 @@
 ::
 
     <prefix>/externals/<name>/<digest>/...        what comes from outside: photographs, tables, weights
+    <prefix>/externals/<name>/<digest>.whole      that all of it is there
     <prefix>/externals/photographs/<digest>/objects.manifest    which objects of another bucket they are
     <prefix>/declarations/<digest>.manifest       what the entry pipeline is given: <digest>/declaration.json, and all it reads
     <prefix>/families/<family>.manifest           the one that was sent last
     <prefix>/plans/<digest>/<pipeline>/<job>/job.json   what a container is told to do
+    <prefix>/pipelines/<pipeline>/<digest>.json   a definition that is too long for a request
     <prefix>/store/<key>/...                      artifacts, each whole once its artifact.json is there
     <prefix>/shards/<key>/2-of-3.parquet          what one of three machines measured for the stage of that key
     <prefix>/runs/<run>/stages/<stage>.json       which artifact a stage has in this run
@@ -16,10 +18,13 @@
     <prefix>/runs/<run>/<pipeline>/gates/gates.json   whether what a pipeline made is good enough
     <prefix>/runs/<run>/<pipeline>/trials/<training job>.json   what came of a trial of the service's own tuning
     <prefix>/runs/<run>/<pipeline>/execution.json   which execution of a pipeline is this run's
+    <prefix>/runs/<run>/home/                     what the entry pipeline's run leaves behind
     <prefix>/heads/<family>/ingest.json           the family's last manifest, from which its next one grows
     <prefix>/registry/registry.sqlite             the ledger: decisions, champions, rollouts and the log
     <prefix>/registry/locks/<name>                who holds what only one may do at a time
     <prefix>/registry/<family>/<digest>/...       a release, whole once its release.json is there
+    <prefix>/releases/<release>/<digest>/...      the same as endpoints load it
+    <prefix>/captured/<family>/<endpoint>/...     what endpoints were asked and answered, as the service writes it
     <prefix>/checkpoints/<run>/<pipeline>/<job>/  what survives when spot capacity is taken away
 """
 
