@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from earthsnap_train.errors import NotFoundError
 from earthsnap_train.release.registry import Registry, Release
-from launchers.sagemaker.aws import Absent, Aws
+from launchers.sagemaker.packages import Packages
 
 Status = Literal["Approved", "Rejected", "PendingManualApproval"]
 
@@ -24,12 +24,9 @@ class Package(BaseModel):
     number: str | None
 
 
-def describe(aws: Aws, arn: str) -> Package:
+def describe(packages: Packages, arn: str) -> Package:
     """Raises NotFoundError where there is no such package, or it stands for no release."""
-    try:
-        said = aws.call("sagemaker", "describe_model_package", ModelPackageName=arn)
-    except Absent as error:
-        raise NotFoundError("there is no such model package", where=f"package={arn}") from error
+    said = packages.described(arn)
     about = said.get("CustomerMetadataProperties", {})
     if "digest" not in about:
         raise NotFoundError(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from earthsnap_train.errors import ConfigError
+from earthsnap_train.errors import ConfigError, NotFoundError
 from earthsnap_train.release.catalogue import Decision, State
 from launchers.sagemaker.clients import client, in_our_words, is_absent
 
@@ -86,19 +86,29 @@ class Packages:
             arn = self._client.create_model_package(
                 ModelPackageGroupName=group, ModelPackageDescription=about, **request
             )["ModelPackageArn"]
-            return _version(self._client.describe_model_package(ModelPackageName=arn))
+        return _version(self.described(arn))
+
+    def described(self, arn: str) -> Mapping[str, Any]:
+        """What the service says of a package. Raises NotFoundError where there is none."""
+        with in_our_words(arn):
+            try:
+                found: Mapping[str, Any] = self._client.describe_model_package(ModelPackageName=arn)
+            except self._client.exceptions.ClientError as error:
+                if _is_absent(error):
+                    raise NotFoundError("there is no such model package", where=f"package={arn}") from error
+                raise
+        return found
 
     def decision(self, arn: str) -> Decision:
-        with in_our_words(arn):
-            found = self._client.describe_model_package(ModelPackageName=arn)
+        found = self.described(arn)
         by = found.get("LastModifiedBy", {})
         who = by.get("UserProfileName") or by.get("IamIdentity", {}).get("Arn") or "model registry"
         return Decision(state=_STATE[found["ModelApprovalStatus"]], who=who, why=found.get("ApprovalDescription", ""))
 
     def decide(self, arn: str, state: State, why: str) -> None:
         """What is not sent might be taken for removed, so the metadata is sent again as it is."""
+        found = self.described(arn)
         with in_our_words(arn):
-            found = self._client.describe_model_package(ModelPackageName=arn)
             kept = {"CustomerMetadataProperties": said} if (said := found.get("CustomerMetadataProperties")) else {}
             self._client.update_model_package(
                 ModelPackageArn=arn, ModelApprovalStatus=_STATUS[state], ApprovalDescription=one_line(why), **kept

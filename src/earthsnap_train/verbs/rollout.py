@@ -36,11 +36,11 @@ def run(spec: RunSpec) -> tuple[int, None]:
 
 def _heed(spec: RunSpec, arn: str) -> tuple[int, None]:
     """What an event about a package asks for, by what is true now: it may come late, twice, or after another one."""
-    from launchers.sagemaker.aws import Boto
     from launchers.sagemaker.package import describe, release_of
+    from launchers.sagemaker.packages import Packages
 
     registry = open_registry(spec)
-    package = describe(Boto(arn.split(":")[3]), arn)
+    package = describe(Packages(region=arn.split(":")[3], tags={}), arn)
     release = release_of(package, registry)
     if package.status == "Rejected":
         _take_back(spec, registry, release, package.why or "rejected in the Model Registry")

@@ -49,7 +49,6 @@ class FakeAws:
         self.during: Callable[[], None] | None = None
         self.does_not_start = ""
         self.figures: Mapping[str, list[float]] = {}
-        self.packages: dict[str, Any] = {}
         self.killed_after: int | None = None
 
     def call(self, service: str, operation: str, **request: Any) -> Mapping[str, Any]:
@@ -150,12 +149,6 @@ class FakeAws:
                 endpoint |= {"EndpointStatus": "InService"}
                 endpoint["EndpointConfigName"] = goal.get("EndpointConfigName", endpoint["EndpointConfigName"])
             endpoint.pop("goal", None)
-
-    def _describe_model_package(self, request: dict[str, Any]) -> Mapping[str, Any]:
-        if request["ModelPackageName"] not in self.packages:
-            raise Absent("ModelPackage does not exist")
-        found: Mapping[str, Any] = self.packages[request["ModelPackageName"]]
-        return found
 
     def _new(self, kept: dict[str, Any], name: str, what: dict[str, Any]) -> Mapping[str, Any]:
         if name in kept:

@@ -1,10 +1,12 @@
 """Events about model packages: late, twice, out of order, each acts on its own release or not at all."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 from moto import mock_aws
 
 from earthsnap_train.errors import NotFoundError
@@ -13,9 +15,9 @@ from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.release.rollout import asked_for
 from launchers.sagemaker.package import Package, describe, release_of
+from launchers.sagemaker.packages import Packages
 from tests.conftest import Said
 from tests.launchers.rollout_kit import FAMILY, FIRST, SECOND, THIRD, make_release
-from tests.launchers.sagemaker.fake_aws import FakeAws
 from tests.launchers.sagemaker.hosted_kit import three_approved
 from tests.release.page import Page
 
@@ -58,6 +60,11 @@ def test_an_event_about_a_release_that_failed_its_rollout_does_not_begin_it_anew
 # ---- which release
 
 
+@pytest.fixture
+def packages() -> Packages:
+    return Packages(region="eu-west-1", tags={})
+
+
 def package(**changes: str | None) -> Package:
     about = {"arn": ARN, "status": "Approved", "why": "", "digest": "d", "family": None, "number": None}
     return Package.model_validate(about | changes)
@@ -82,13 +89,24 @@ def test_a_package_of_one_family_needs_no_look_at_another(registry: Registry) ->
     assert page.asked == [FAMILY]
 
 
-def test_a_package_that_stands_for_no_release_is_refused() -> None:
-    aws = FakeAws(lambda *_: (200, b""))
-    with pytest.raises(NotFoundError, match="there is no such model package"):
-        describe(aws, ARN)
-    aws.packages[ARN] = {"ModelApprovalStatus": "Approved"}
-    with pytest.raises(NotFoundError, match="it does not say a digest"):
-        describe(aws, ARN)
+@pytest.mark.parametrize("code", ["ResourceNotFound", "ValidationException"])
+def test_a_package_that_is_not_there_is_refused(packages: Packages, code: str) -> None:
+    with Stubber(packages._client) as stub:
+        stub.add_client_error("describe_model_package", code, f"ModelPackage {ARN} does not exist")
+        with pytest.raises(NotFoundError, match="there is no such model package") as caught:
+            describe(packages, ARN)
+    assert caught.value.where == f"package={ARN}"
+
+
+def test_a_package_that_stands_for_no_release_is_refused(packages: Packages) -> None:
+    said = {
+        "ModelPackageName": "x", "ModelPackageArn": ARN, "CreationTime": datetime.now(UTC), "ModelPackageStatus": "Completed",
+        "ModelPackageStatusDetails": {"ValidationStatuses": []}, "ModelApprovalStatus": "Approved",
+    }  # fmt: skip
+    with Stubber(packages._client) as stub:
+        stub.add_response("describe_model_package", said, {"ModelPackageName": ARN})
+        with pytest.raises(NotFoundError, match="it does not say a digest"):
+            describe(packages, ARN)
 
 
 # ---- the verb, against moto's Model Registry
