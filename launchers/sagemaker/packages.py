@@ -94,7 +94,7 @@ class Packages:
             try:
                 found: Mapping[str, Any] = self._client.describe_model_package(ModelPackageName=arn)
             except self._client.exceptions.ClientError as error:
-                if _is_absent(error):
+                if is_absent(error):
                     raise NotFoundError("there is no such model package", where=f"package={arn}") from error
                 raise
         return found

@@ -23,7 +23,6 @@
     <prefix>/registry/registry.sqlite             the ledger: decisions, champions, rollouts and the log
     <prefix>/registry/locks/<name>                who holds what only one may do at a time
     <prefix>/registry/<family>/<digest>/...       a release, whole once its release.json is there
-    <prefix>/releases/<release>/<digest>/...      the same as endpoints load it
     <prefix>/captured/<family>/<endpoint>/...     what endpoints were asked and answered, as the service writes it
     <prefix>/checkpoints/<run>/<pipeline>/<job>/  what survives when spot capacity is taken away
 """
