@@ -59,7 +59,7 @@ class Hosted:
 
     def serves(self, endpoint: str) -> str:
         """The release whose files the endpoint loads."""
-        return self._place(endpoint).split("/")[-3]
+        return str(self._load(self._place(endpoint)).release.name)
 
     def _place(self, endpoint: str) -> str:
         there = sagemaker_backends[ACCOUNT][REGION]
