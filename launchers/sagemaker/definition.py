@@ -223,6 +223,7 @@ class _Writer:
                 "S3DataType": kind, "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}}}
             for name, kind, uri in self._channels(job)
         ]  # fmt: skip
+        keeps = machine.warm_minutes and job.on == "training"  # a search by the service has no warm pools
         stopping = {"MaxRuntimeInSeconds": machine.max_minutes * 60}
         if machine.spot:
             stopping["MaxWaitTimeInSeconds"] = machine.max_wait_minutes * 60
@@ -238,6 +239,7 @@ class _Writer:
                 "InstanceType": machine.instance_type,
                 "VolumeSizeInGB": machine.volume_gb,
                 **({"VolumeKmsKeyId": settings.kms_key} if settings.kms_key else {}),
+                **({"KeepAlivePeriodInSeconds": machine.warm_minutes * 60} if keeps else {}),
             },
             "StoppingCondition": stopping,
             "EnableManagedSpotTraining": machine.spot,

@@ -19,6 +19,7 @@ def test_a_launcher_is_one_of_two() -> None:
         ("launcher.module=os", "launcher.module", "launchers.local, launchers.sagemaker"),
         ("launcher.execute=here", "launcher.execute", "containers"),
         ("launcher.training.max_wait_minutes=5", "launcher.training.max_wait_minutes", "at least max_minutes"),
+        ("launcher.training.warm_minutes=5", "launcher.training.warm_minutes", "0 with spot capacity"),
         ("launcher.security_groups=[sg-1]", "launcher.security_groups", "given together with subnets"),
         ("launcher.subnets=[subnet-1]", "launcher.security_groups", "given together with subnets"),
         ("++aws.tags={a%b: c}", "aws.tags", "names of at most 128"),

@@ -46,12 +46,14 @@ class Machine(SpecModel):
 class TrainingMachine(Machine):
     """``spot``: cheaper, may be taken away at any moment. ``max_wait_minutes``: work and waiting for capacity together.
 
-    ``instance_count``: machines that teach one network together; a search has one.
+    ``instance_count``: machines that teach one network together; a search has one. ``warm_minutes``: how long a machine
+    waits for the next job, which then begins at once (a warm pool); the service has none of spot capacity.
     """
 
     spot: bool
     max_wait_minutes: Positive
     instance_count: Annotated[int, Field(ge=1, le=64)]
+    warm_minutes: Annotated[int, Field(ge=0, le=60)]
 
     @field_validator("max_wait_minutes")
     @classmethod
@@ -59,6 +61,13 @@ class TrainingMachine(Machine):
         if wait < info.data.get("max_minutes", 0):
             raise ValueError(f"at least max_minutes, which is {info.data['max_minutes']}")
         return wait
+
+    @field_validator("warm_minutes")
+    @classmethod
+    def _not_of_spot(cls, minutes: int, info: ValidationInfo) -> int:
+        if minutes and info.data.get("spot"):
+            raise ValueError("0 with spot capacity, which is never kept: spot=false allows it")
+        return minutes
 
 
 class Retries(SpecModel):

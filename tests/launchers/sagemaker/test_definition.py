@@ -405,6 +405,21 @@ def golden(folder: Path) -> dict[str, str]:
     return {name: f"{text}\n" for name, text in (kept | {"entry": definitions["plants-debug"]}).items()}
 
 
+def test_machines_that_teach_stay_for_the_next_job_where_that_is_declared(tmp_path: Path) -> None:
+    made = compiled(
+        *DEMO, "training=full", "launcher.training.spot=false", "launcher.training.warm_minutes=10", folder=tmp_path
+    )
+
+    kept = {
+        step["Arguments"]["ResourceConfig"].get("KeepAlivePeriodInSeconds")
+        for text in made.definitions.values()
+        for step in json.loads(text)["Steps"]
+        if step["Type"] == "Training"
+    }
+    assert kept == {600}
+    assert {name: problems(text) for name, text in made.definitions.items()} == {name: [] for name in made.definitions}
+
+
 def test_jobs_that_teach_nothing_run_in_the_light_image(tmp_path: Path) -> None:
     light = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/light:1"
     made = compiled(*DEMO, f"launcher.light_image={light}", folder=tmp_path)

@@ -10,7 +10,6 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +111,9 @@ class Journey:
     said: dict[str, Any] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def registry(self) -> Registry:
-        """As somebody opens it who only looks."""
+        """As somebody opens it who only looks; anew each time, for a look may be answered by one of a second ago."""
         return open_registry(declare(*rollout_words()))
 
     def package(self, number: int) -> dict[str, Any]:
@@ -142,14 +141,14 @@ class Journey:
         self.states[name] = self._state()
 
     def _state(self) -> State:
-        deployments = Deployments(self.registry.ledger)
+        ledger = self.registry.ledger
         there = self.account.client("sagemaker")
         return State(
-            champion=deployments.champion("plants"),
+            champion=Deployments(ledger).champion("plants"),
             stage=self.hosted.serves("plants-stage"),
             prod=self.hosted.serves("plants-prod"),
             updates=tuple(self.hosted.updates),
-            log=tuple((entry.release, entry.action) for entry in self.registry.ledger.history()),
+            log=tuple((entry.release, entry.action) for entry in ledger.history()),
             num_models=len(there.list_models()["Models"]),
             num_configs=len(there.list_endpoint_configs()["EndpointConfigs"]),
         )
