@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.release.registry import Registry
 from tests.conftest import FinishedRun, environment, program
 from tests.console.conftest import Console
+from tests.serving.endpoint_kit import free_port
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.slow
@@ -176,13 +176,6 @@ def two_releases(finished_run: FinishedRun, tmp_path: Path) -> Registry:
     digest = release_digest(tmp_path / "bundle")
     registry.register(first.family, digest, tmp_path / "bundle", reasons=(), summary=first.summary, lineage={})
     return registry
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextmanager

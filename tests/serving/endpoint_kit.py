@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -31,9 +32,12 @@ OLD, NEW = "plants-1", "plants-2"
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """Below those that the system gives to whoever asks for any, so that nobody gets it before it is taken."""
+    while True:
+        port = 15_000 + secrets.randbelow(15_000)
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
 
 
 class EndpointKit:
