@@ -18,6 +18,7 @@ from earthsnap_train.pipeline.store import write_atomically
 from launchers.sagemaker import places
 from launchers.sagemaker.clients import client, code_of, in_our_words
 
+NUM_CONNECTIONS = 8  # for many objects at once
 _ABSENT = ("NoSuchKey", "404")
 _THERE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _UNCHANGED = ("NotModified", "304")

@@ -18,6 +18,7 @@ from launchers.photographs import are_in_a_bucket
 from launchers.sagemaker import places
 from launchers.sagemaker.description import JobDescription, describe, descriptions_digest
 from launchers.sagemaker.entry_pipeline import entry_name, entry_pipeline
+from launchers.sagemaker.fields import environment, joined, tagged, vpc
 from launchers.sagemaker.machines import check_overrides, image_of, machine_of, machines_at_once, num_machines_of
 from launchers.sagemaker.photographs import chosen_by
 from launchers.sagemaker.room import Uses, require_room
@@ -199,7 +200,7 @@ class _Writer:
             "RoleArn": settings.role,
             "ProcessingInputs": inputs,
             "StoppingCondition": {"MaxRuntimeInSeconds": machine.max_minutes * 60},
-            "Environment": self._environment(),
+            "Environment": {places.RUN_VARIABLE: RUN, **environment(settings)},
         }
         if job.judges:
             output = {
@@ -212,8 +213,8 @@ class _Writer:
                 **({"KmsKeyId": settings.kms_key} if settings.kms_key else {}),
             }
         if settings.subnets:
-            arguments["NetworkConfig"] = {"VpcConfig": self._vpc()}
-        return arguments | self._tags()
+            arguments["NetworkConfig"] = {"VpcConfig": vpc(settings)}
+        return arguments | tagged(settings)
 
     def _training(self, job: Job, machine: TrainingMachine) -> Json:
         settings = self.settings
@@ -244,21 +245,21 @@ class _Writer:
             "StoppingCondition": stopping,
             "EnableManagedSpotTraining": machine.spot,
             "CheckpointConfig": {
-                "S3Uri": _join(f"{self.root}/checkpoints", RUN, self.pipeline.name, job.name),
+                "S3Uri": joined(f"{self.root}/checkpoints", RUN, self.pipeline.name, job.name),
                 "LocalPath": f"{places.ROOT}/{places.CHECKPOINTS}",
             },
-            "Environment": self._environment(),
+            "Environment": {places.RUN_VARIABLE: RUN, **environment(settings)},
         }  # fmt: skip
         if settings.subnets:
-            arguments["VpcConfig"] = self._vpc()
-        return arguments | self._tags()
+            arguments["VpcConfig"] = vpc(settings)
+        return arguments | tagged(settings)
 
     # ---- pieces
 
     def _channels(self, job: Job) -> list[tuple[str, str, Any]]:
         """(name, S3DataType, S3Uri). All that jobs before it made is one channel, and so is all of earlier pipelines."""
         # The slash at its end, for a prefix without it takes in every name that only begins so: records-1, records-10.
-        told = _join(self.root, {"Get": f"Parameters.{JOBS}"}, self.pipeline.name, job.name, "")
+        told = joined(self.root, {"Get": f"Parameters.{JOBS}"}, self.pipeline.name, job.name, "")
         channels: list[tuple[str, str, Any]] = [(places.JOB_CHANNEL, "S3Prefix", told)]
         for name in job.externals:
             channel = places.external_channel(name)
@@ -267,9 +268,9 @@ class _Writer:
                 uri = self._run_uri(self.pipeline.name, f"{job.name}.photographs.manifest")
                 channels.append((channel, "ManifestFile", uri))
             elif name == "photographs" and self.photographs_are_listed:
-                channels.append((channel, "ManifestFile", _join(*lies, places.LISTED)))
+                channels.append((channel, "ManifestFile", joined(*lies, places.LISTED)))
             else:
-                channels.append((channel, "S3Prefix", _join(*lies, "")))
+                channels.append((channel, "S3Prefix", joined(*lies, "")))
         if job.before:
             # Of several, the one that ends last has listed what all of them made.
             writer = job.before[0] if len(job.before) == 1 else f"{job.name}.{places.BEFORE_CHANNEL}"
@@ -282,25 +283,7 @@ class _Writer:
         return channels
 
     def _run_uri(self, *parts: str) -> Json:
-        return _join(f"{self.root}/runs", RUN, *parts)
-
-    def _environment(self) -> Json:
-        settings = self.settings
-        key = {places.KMS_VARIABLE: settings.kms_key} if settings.kms_key else {}
-        return {
-            places.RUN_VARIABLE: RUN,
-            places.BUCKET_VARIABLE: settings.bucket,
-            places.PREFIX_VARIABLE: settings.prefix,
-            "AWS_DEFAULT_REGION": settings.region,
-            **key,
-        }
-
-    def _vpc(self) -> Json:
-        return {"SecurityGroupIds": list(self.settings.security_groups), "Subnets": list(self.settings.subnets)}
-
-    def _tags(self) -> Json:
-        tags = [{"Key": key, "Value": value} for key, value in self.settings.tags.items()]
-        return {"Tags": tags} if tags else {}
+        return joined(f"{self.root}/runs", RUN, *parts)
 
 
 def _distribution(job: Job, channel: str) -> str:
@@ -310,7 +293,3 @@ def _distribution(job: Job, channel: str) -> str:
 
 def _command(job: Job) -> Json:
     return {"ContainerEntrypoint": ["python", "-m", MODULE], "ContainerArguments": [job.on]}
-
-
-def _join(*values: object) -> Json:
-    return {"Std:Join": {"On": "/", "Values": list(values)}}

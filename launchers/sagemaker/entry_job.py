@@ -22,13 +22,12 @@ from launchers.sagemaker.bucket import bucket_here
 from launchers.sagemaker.clients import client, in_our_words
 from launchers.sagemaker.entry_pipeline import ANY_VERSION
 from launchers.sagemaker.home import bring_home
+from launchers.sagemaker.job import MOST_CHARACTERS, STOPPED
 from launchers.sagemaker.send import GIVEN, KEYS, STORE
 from launchers.sagemaker.shelf import Done, Shelf
 from launchers.sagemaker.stop import stop_run
 
-MOST_CHARACTERS = 1024  # of a reason that the service shows
 NUM_LINES = 12
-STOPPED = 143  # as a process that SIGTERM ended
 
 
 def main(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from earthsnap_train.spec.launcher import SageMaker
 from launchers.sagemaker import places
+from launchers.sagemaker.fields import environment, joined, tagged, vpc
 from launchers.sagemaker.names import PIPELINE, short
 
 Json = dict[str, Any]
@@ -44,14 +45,14 @@ def _arguments(settings: SageMaker) -> Json:
         **({"VolumeKmsKeyId": settings.kms_key} if settings.kms_key else {}),
     }
     declared = {
-        "S3Uri": _join(root, {"Get": "Parameters.Declaration"}),
+        "S3Uri": joined(root, {"Get": "Parameters.Declaration"}),
         "LocalPath": f"{places.ROOT}/{places.PROCESSING_INPUTS}/{places.DECLARATION_CHANNEL}",
         "S3DataType": "ManifestFile",
         "S3InputMode": "File",
         "S3DataDistributionType": "FullyReplicated",
     }
     left = {
-        "S3Uri": _join(f"{root}/runs", {"Get": "Parameters.Run"}, "home"),
+        "S3Uri": joined(f"{root}/runs", {"Get": "Parameters.Run"}, "home"),
         "LocalPath": f"{places.ROOT}/{places.HOME_FOLDER}",
         "S3UploadMode": "Continuous",  # what it said so far is there even where it is ended
     }
@@ -69,23 +70,14 @@ def _arguments(settings: SageMaker) -> Json:
         "Environment": _environment(settings),
     }
     if settings.subnets:
-        vpc = {"SecurityGroupIds": list(settings.security_groups), "Subnets": list(settings.subnets)}
-        arguments["NetworkConfig"] = {"VpcConfig": vpc}
-    tags = [{"Key": key, "Value": value} for key, value in settings.tags.items()]
-    return arguments | ({"Tags": tags} if tags else {})
+        arguments["NetworkConfig"] = {"VpcConfig": vpc(settings)}
+    return arguments | tagged(settings)
 
 
 def _environment(settings: SageMaker) -> Json:
     """A secret's name and never what it holds."""
     return {
         places.DATASET_VERSION_VARIABLE: {"Get": "Parameters.DatasetVersion"},
-        places.BUCKET_VARIABLE: settings.bucket,
-        places.PREFIX_VARIABLE: settings.prefix,
-        "AWS_DEFAULT_REGION": settings.region,
-        **({places.KMS_VARIABLE: settings.kms_key} if settings.kms_key else {}),
+        **environment(settings),
         **({places.WANDB_SECRET_VARIABLE: settings.wandb_secret} if settings.wandb_secret else {}),
     }
-
-
-def _join(*values: object) -> Json:
-    return {"Std:Join": {"On": "/", "Values": list(values)}}

@@ -17,12 +17,12 @@ from earthsnap_train.release.registry import Registry, Release
 from earthsnap_train.spec.registry import SageMakerRegistry
 from launchers.sagemaker import package_requests as requests
 from launchers.sagemaker import places
-from launchers.sagemaker.bucket import Bucket, S3Bucket
+from launchers.sagemaker.bucket import NUM_CONNECTIONS, Bucket, S3Bucket
 from launchers.sagemaker.ledger import BucketLedger
 from launchers.sagemaker.locks import BucketLocks
 from launchers.sagemaker.names import short
 from launchers.sagemaker.packages import GROUP, Packages, Version
-from launchers.sagemaker.release_files import NUM_CONNECTIONS, ReleaseFiles
+from launchers.sagemaker.release_files import ReleaseFiles
 
 NODES_FILE = "packages.json"  # which package each node of a release is
 STATISTICS_FILE = "statistics.json"  # as the Model Registry shows figures

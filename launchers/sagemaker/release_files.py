@@ -13,9 +13,8 @@ from earthsnap_train.errors import IntegrityError
 from earthsnap_train.pipeline.store import write_atomically
 from earthsnap_train.release.registry import Release
 from launchers.sagemaker import places
-from launchers.sagemaker.bucket import Bucket
+from launchers.sagemaker.bucket import NUM_CONNECTIONS, Bucket
 
-NUM_CONNECTIONS = 8
 FRESH_S = 5.0  # a folder that was compared with the bucket is not compared again so soon
 RELEASE_FILE = "release.json"
 

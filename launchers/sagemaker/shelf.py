@@ -16,11 +16,10 @@ from earthsnap_train.errors import IntegrityError
 from earthsnap_train.pipeline.plan import digest_of
 from earthsnap_train.pipeline.store import NOTES, Artifact, Key, read_artifact
 from launchers.sagemaker import places
-from launchers.sagemaker.bucket import Bucket
+from launchers.sagemaker.bucket import NUM_CONNECTIONS, Bucket
 
 ARTIFACT_FILE = "artifact.json"
 INDEX_SUFFIX = ".channel.json"
-NUM_CONNECTIONS = 8
 _INDEX = TypeAdapter(dict[str, Key])
 
 

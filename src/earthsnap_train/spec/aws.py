@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from earthsnap_train.spec.model import SpecModel
 
@@ -20,6 +20,16 @@ def _named(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
+def _both_or_neither(groups: list[str], info: ValidationInfo) -> list[str]:
+    if bool(groups) != bool(info.data.get("subnets", groups)):
+        raise ValueError("given together with subnets, or neither of them")
+    return groups
+
+
+NetworkId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$", max_length=32)]
+Subnets = Annotated[list[NetworkId], Field(max_length=16)]
+# A field that comes after ``subnets``.
+SecurityGroups = Annotated[list[NetworkId], Field(max_length=5), AfterValidator(_both_or_neither)]
 Tags = Annotated[dict[str, TagValue], Field(max_length=50), AfterValidator(_named)]
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from earthsnap_train.spec.aws import BucketName, KmsKey, Prefix, Region, Tags
-from earthsnap_train.spec.launcher import Arn, NetworkId
+from earthsnap_train.spec.aws import BucketName, KmsKey, Prefix, Region, SecurityGroups, Subnets, Tags
+from earthsnap_train.spec.launcher import Arn
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.spec.rollout import Limits, Positive, Share, StageTests, Step
 
@@ -138,12 +138,5 @@ class Hosting(SpecModel):
     tags: Tags
     image: Annotated[str, Field(pattern=r"^[^\s/]+(/[^\s/]+)*$", max_length=255)]
     role: Arn
-    subnets: Annotated[list[NetworkId], Field(max_length=16)]
-    security_groups: Annotated[list[NetworkId], Field(max_length=5)]
-
-    @field_validator("security_groups")
-    @classmethod
-    def _both_or_neither(cls, groups: list[str], info: ValidationInfo) -> list[str]:
-        if bool(groups) != bool(info.data.get("subnets", groups)):
-            raise ValueError("given together with subnets, or neither of them")
-        return groups
+    subnets: Subnets
+    security_groups: SecurityGroups

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from earthsnap_train.spec.aws import BucketName, KmsKey, Prefix, Region, Tags
+from earthsnap_train.spec.aws import BucketName, KmsKey, Prefix, Region, SecurityGroups, Subnets, Tags
 from earthsnap_train.spec.model import SpecModel
 
 Positive = Annotated[int, Field(ge=1)]
@@ -15,7 +15,6 @@ INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"
 InstanceType = Annotated[str, Field(pattern=INSTANCE_TYPE)]
 DatasetVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
 SecretName = Annotated[str, Field(pattern=r"^[\w/+=.@:-]+$", max_length=2048)]
-NetworkId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$", max_length=32)]
 
 
 class Local(SpecModel):
@@ -96,8 +95,8 @@ class SageMaker(SpecModel):
     role: Arn
     entry_role: Arn | None
     kms_key: KmsKey | None
-    subnets: Annotated[list[NetworkId], Field(max_length=16)]
-    security_groups: Annotated[list[NetworkId], Field(max_length=5)]
+    subnets: Subnets
+    security_groups: SecurityGroups
     tags: Tags
     processing: Machine
     training: TrainingMachine
@@ -127,13 +126,6 @@ class SageMaker(SpecModel):
         if wrong := [name for name in most if not re.fullmatch(INSTANCE_TYPE, name)]:
             raise ValueError(f"instance types such as ml.g5.xlarge, and not {wrong[0]!r}")
         return most
-
-    @field_validator("security_groups")
-    @classmethod
-    def _both_or_neither(cls, groups: list[str], info: ValidationInfo) -> list[str]:
-        if bool(groups) != bool(info.data.get("subnets", groups)):
-            raise ValueError("given together with subnets, or neither of them")
-        return groups
 
 
 LauncherSpec = Annotated[Local | SageMaker, Field(discriminator="module")]
