@@ -2,7 +2,7 @@
 
 ``<family>-data`` makes what every node learns from; ``<family>-tune-<name>`` is a search that several nodes share, or that
 the service's own tuning makes; there is one ``<family>-<node>`` for each node, and ``<family>-release`` judges the whole.
-They run in this order.
+They run in this order. A shared trunk that is taught has a pipeline as a node has, and so have all heads together.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,9 +13,9 @@ from earthsnap_train.pipeline.plan import Plan, Stage, split_reference
 from launchers.sagemaker.names import PIPELINE, STEP, distinct, short
 from launchers.sagemaker.strategy import is_by_service
 
-DATA = ("draw", "ingest", "select", "records", "trunk", "embed")
+DATA = ("draw", "ingest", "select", "records", "trunk", "embed", "embed_originals")
 RELEASE = ("evaluate_family", "bundle", "report")
-JUDGES = ("evaluate", "evaluate_family")
+JUDGES = ("evaluate", "evaluate_heads", "evaluate_family")
 LOOK = "look"
 
 
@@ -70,10 +70,10 @@ def pipelines_of(plan: Plan, *, data_jobs: int, fuse: bool, qa_instances: int = 
     maps = qa_instances > 1 and not _is_limited(plan)
     own = [stage.name for stage in plan.stages if stage.kind == "tune" and _node_of(stage, plan) is None]
     wanted: list[tuple[str, str | None, list[Stage]]] = [
-        ("data", None, [stage for stage in plan.stages if stage.kind in DATA]),
+        ("data", None, [stage for stage in plan.stages if _is_data(stage)]),
         *((name, None, [plan.stage(name)]) for name in own),
-        *((node, node, [s for s in plan.stages if _node_of(s, plan) == node and s.kind not in DATA])
-          for node in plan.nodes),
+        *((node, node, [s for s in plan.stages if _node_of(s, plan) == node and not _is_data(s)])
+          for node in _nodes(plan)),
         ("release", None, [stage for stage in plan.stages if stage.kind in RELEASE]),
     ]  # fmt: skip
     names = distinct([f"{plan.family}-{name}" for name, _, _ in wanted], PIPELINE)
@@ -83,6 +83,18 @@ def pipelines_of(plan: Plan, *, data_jobs: int, fuse: bool, qa_instances: int = 
         )
         for name, node, stages in wanted
     )
+
+
+def _is_data(stage: Stage) -> bool:
+    """What a taught trunk makes of photographs is no data: it comes after a training."""
+    return stage.kind in DATA and (stage.kind == "select" or stage.node is None)
+
+
+def _nodes(plan: Plan) -> list[str]:
+    """Whoever has work of its own."""
+    own = {stage.node for stage in plan.stages if stage.node and not _is_data(stage)}
+    others = [stage.node for stage in plan.stages if stage.node in own and stage.node not in plan.nodes]
+    return [*(node for node in plan.nodes if node in own), *dict.fromkeys(node for node in others if node)]
 
 
 def _is_limited(plan: Plan) -> bool:

@@ -19,6 +19,7 @@ from earthsnap_train.evaluation.wording import (
     shade,
     short_time,
 )
+from earthsnap_train.spec.architecture import ArchitectureKind
 
 Cause = Literal["misrouted", "misnamed"]
 
@@ -156,7 +157,7 @@ class ReportData(Measured):
     run: str
     release: str
     date: str
-    architecture: Literal["parent_child", "flat"]
+    architecture: ArchitectureKind
     fit_on: Literal["train", "train_val", "full"]
     next_command: str
     champion: str = ""

@@ -24,6 +24,7 @@ from earthsnap_train.evaluation.report import (
     StageRow,
     Taxon,
 )
+from earthsnap_train.spec.architecture import ArchitectureKind
 from earthsnap_train.taxonomy.tree import Species, Taxonomy
 
 NUM_MISTAKES = 18
@@ -42,7 +43,7 @@ def build_report(
     run: str,
     release: str,
     date: str,
-    architecture: Literal["parent_child", "flat"],
+    architecture: ArchitectureKind,
     fit_on: Literal["train", "train_val", "full"],
     next_command: str,
     predictions: FamilyPredictions,

@@ -26,6 +26,7 @@ from earthsnap_train.evaluation.predictions import FamilyPredictions
 from earthsnap_train.evaluation.report import CurvePoint, DatasetPanel, FindingCount, NodeRow, SplitCounts
 from earthsnap_train.evaluation.report_rows import build_report, node_row, split_counts
 from earthsnap_train.models.family import Node
+from earthsnap_train.spec.architecture import ArchitectureKind
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.taxonomy.tree import Taxonomy
 
@@ -34,7 +35,7 @@ class Settings(SpecModel):
     """``nodes``: node -> how many species it was taught."""
 
     name: str
-    architecture: Literal["parent_child", "flat"]
+    architecture: ArchitectureKind
     fit_on: Literal["train", "train_val", "full"]
     group_of: dict[str, str]
     nodes: dict[str, int]
@@ -75,7 +76,9 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
 def _node(name: str, num_species: int, inputs: Mapping[str, Path]) -> NodeRow:
     node = Node.model_validate_json((inputs[f"export/{name}"] / "node.json").read_bytes())
     metrics = Metrics.model_validate_json((inputs[f"evaluate/{name}"] / "metrics.json").read_bytes())
-    curves = json.loads((inputs[f"train/{name}"] / "notes" / "curves.json").read_text())
+    # A head that was solved rather than trained has no curve.
+    taught = inputs.get(f"train/{name}")
+    curves = json.loads((taught / "notes" / "curves.json").read_text()) if taught else []
     curve = [
         CurvePoint(
             step=row["step"], train_loss=row.get("loss"), val_loss=row.get("val_loss"), val_top1=row.get("val_top1")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from earthsnap_train.evaluation.predictions import FamilyPredictions
+from earthsnap_train.evaluation.report import NodeRow
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.pipeline.run import Finished
 from earthsnap_train.pipeline.store import Store
@@ -92,19 +93,13 @@ class _Telling:
 
     def _train(self, stage: str) -> TrackedRun:
         node = stage.removeprefix("train/")
-        judged = next(row for row in self._data.nodes if row.node == node)
+        judged = next((row for row in self._data.nodes if row.node == node), None)  # a shared trunk is no node
         return TrackedRun(
             name=stage,
             job_type=f"train-{node.split('/')[0]}",
             rows=_curve(self._folders[stage] / "notes" / "curves.json"),
             machine=self._machine.during([stage]),
-            summary={
-                "test_top1": judged.top1.value,
-                "test_top5": judged.top5.value,
-                "test_ece": judged.ece,
-                "num_species": judged.num_species,
-                "seconds": self._seconds([stage]),
-            },
+            summary={"seconds": self._seconds([stage])} | (_worth(judged) if judged else {}),
             uses=[self._dataset.reference],
         )
 
@@ -138,6 +133,15 @@ class _Telling:
         species = sorted(row.name.species_id for row in self._data.species)
         named = zip(said.species_id.tolist(), said.predicted_species.tolist(), strict=True)
         return Confusion(title="Species: what was taken for what", names=species, pairs=list(named))
+
+
+def _worth(judged: NodeRow) -> dict[str, float]:
+    return {
+        "test_top1": judged.top1.value,
+        "test_top5": judged.top5.value,
+        "test_ece": judged.ece,
+        "num_species": judged.num_species,
+    }
 
 
 def _curve(path: Path) -> Rows:
