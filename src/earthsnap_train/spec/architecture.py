@@ -61,6 +61,12 @@ class ParentChild(SpecModel):
     routing: Routing
 
 
+class KeepParent(SpecModel):
+    """When the parent of the release ``base`` is kept: it routes at least this share of the new photographs of val."""
+
+    min_routing: Annotated[float, Field(gt=0, le=1)]
+
+
 class SharedTrunk(SpecModel):
     """A parent and its children as heads of one trunk, which looks at each photograph once.
 
@@ -70,6 +76,7 @@ class SharedTrunk(SpecModel):
     kind: Literal["shared_trunk"]
     unsure_below: Certain
     parent: TrunkParent
+    keep_parent: KeepParent
     heads: Heads
     routing: Routing
 
