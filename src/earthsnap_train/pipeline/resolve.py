@@ -107,11 +107,11 @@ def explain(made_of: Mapping[str, JsonValue], last: Artifact | None) -> str:
     """Why a stage has to run, by what differs from the last time."""
     if last is None:
         return "first run"
-    differences = list(_differences(last.ingredients, dict(made_of)))
-    if not differences:
+    found = list(_differences(last.ingredients, dict(made_of)))
+    if not found:
         return "its artifact is gone" if made_of == last.ingredients else "its settings are written in another form"
-    shown = "; ".join(differences[:MOST_DIFFERENCES])
-    return shown if len(differences) <= MOST_DIFFERENCES else f"{shown}; and {len(differences) - MOST_DIFFERENCES} more"
+    shown = "; ".join(found[:MOST_DIFFERENCES])
+    return shown if len(found) <= MOST_DIFFERENCES else f"{shown}; and {len(found) - MOST_DIFFERENCES} more"
 
 
 def _differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> Iterator[str]:
@@ -128,6 +128,11 @@ def _differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> 
                     if name in was and name in now
                     else f"{name} is {'new' if name in now else 'gone'}"
                 )
+
+
+def differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> Iterator[str]:
+    """Of two settings, in words: ``training.lr 0.01 -> 0.003``."""
+    yield from _changed(dict(old), dict(new), ())
 
 
 def _changed(old: JsonValue, new: JsonValue, path: tuple[str, ...]) -> Iterator[str]:
