@@ -7,6 +7,7 @@ They run in this order. A shared trunk that is taught has a pipeline as a node h
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Literal
 
 from earthsnap_train.pipeline.plan import Plan, Stage, split_reference
@@ -121,19 +122,22 @@ def _divided(stages: Sequence[Stage], *, data_jobs: int, fuse: bool, maps: bool)
     ``maps``: photographs are looked at between being drawn and being ingested.
     """
     parts: list[list[Stage]] = []
-    for kinds in (("draw", "ingest"), ("select",), ("trunk",)):
-        chosen = [stage for stage in stages if stage.kind in kinds]
-        is_one = kinds == ("select",) or (fuse and not (maps and "ingest" in kinds))
-        parts += [chosen] if is_one else [[stage] for stage in chosen]
-    records = list(_batches([stage for stage in stages if stage.kind == "records"], data_jobs))
-    embeds = list(_batches([stage for stage in stages if stage.kind == "embed"], data_jobs))
-    parts += [r + e for r, e in zip(records, embeds, strict=True)] if fuse and embeds else records + embeds
-    rest = [stage for stage in stages if stage.kind not in DATA]
-    for stage in rest:
+    taught = list(takewhile(lambda stage: stage.kind not in DATA, stages))
+    for stage in taught:
         if fuse and parts and _is_small(stage) and all(_is_small(one) for one in parts[-1]):
             parts[-1].append(stage)
         else:
             parts.append([stage])
+    prepared = stages[len(taught) :]
+    for kinds in (("draw", "ingest"), ("select",), ("trunk",)):
+        chosen = [stage for stage in prepared if stage.kind in kinds]
+        is_one = kinds == ("select",) or (fuse and not (maps and "ingest" in kinds))
+        parts += [chosen] if is_one else [[stage] for stage in chosen]
+    records = list(_batches([stage for stage in prepared if stage.kind == "records"], data_jobs))
+    embeds = list(_batches([stage for stage in prepared if stage.kind == "embed"], data_jobs))
+    join = fuse and len(records) == len(embeds)
+    parts += [r + e for r, e in zip(records, embeds, strict=True)] if join else records + embeds
+    parts += [[stage] for stage in prepared if stage.kind == "embed_originals"]
     return [part for part in parts if part]
 
 
@@ -149,7 +153,7 @@ def _is_small(stage: Stage) -> bool:
     if stage.kind == "train":
         training = stage.settings["training"]
         return isinstance(training, dict) and training["method"] == "head"
-    return stage.kind not in ("tune", "records", "embed")
+    return stage.kind not in ("tune", "records", "embed", "embed_originals")
 
 
 # ---- what they read

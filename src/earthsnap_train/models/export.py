@@ -105,7 +105,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         probabilities = softmax(onnx_BC, temperature), softmax(torch_BC, temperature)
         parity = {"max_difference": require_equal(*probabilities, backbone=s.backbone.name)}
     else:
-        parity = {"lost_share": require_faithful(onnx_BF, torch_BF, backbone=s.backbone.name)}
+        parity = {"lost_share": require_faithful(onnx_BF, torch_BF, backbone=s.backbone.name, quantization="int8")}
     (out / "node.json").write_text(node.model_dump_json(indent=1))
     (out / "notes").mkdir()
     (out / "notes" / "parity.json").write_text(json.dumps(parity))

@@ -6,8 +6,10 @@ one in 8-bit integers where they are declared; and ``look.onnx``, one look alone
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -16,9 +18,12 @@ from earthsnap_train.context import Context
 from earthsnap_train.models.backbone import as_served, empty_trunk, initial_trunk
 from earthsnap_train.models.embed import preprocessing
 from earthsnap_train.models.heads import OPSET
-from earthsnap_train.models.quantize import drawings, quantize
+from earthsnap_train.models.quantize import NUM_CALIBRATED, drawings, quantize, require_faithful
+from earthsnap_train.serving.runtimes import OnnxRuntime
 from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.model import SpecModel
+
+NUM_COMPARED = 8
 
 
 class Settings(SpecModel):
@@ -48,12 +53,20 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
 
 
 def _export(trunk: nn.Module, backbone: Backbone, path: Path, context: Context) -> None:
+    """Raises StageError where the written network says too little of what ``trunk`` says about drawn plants."""
     if backbone.quantization == "none":
         trunk_to_onnx(trunk, backbone.image_px, path)
     else:
         exact = context.scratch / f"exact_{path.name}"
         trunk_to_onnx(trunk, backbone.image_px, exact)
         quantize(exact, drawings(preprocessing(backbone)), path)
+    num_compared = NUM_COMPARED if backbone.quantization == "none" else NUM_CALIBRATED
+    images_BCHW = np.stack(list(islice(drawings(preprocessing(backbone)), num_compared)))
+    with torch.inference_mode():
+        exact_BF = trunk(torch.from_numpy(images_BCHW)).numpy()
+    written = OnnxRuntime(threads=context.resources.threads).open(path.read_bytes())
+    written_BF = np.concatenate([written(image[None]) for image in images_BCHW])
+    require_faithful(written_BF, exact_BF, backbone=backbone.name, quantization=backbone.quantization)
 
 
 def describe(trunk: nn.Module, backbone: Backbone) -> dict[str, int]:

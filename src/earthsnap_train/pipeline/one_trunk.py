@@ -28,7 +28,7 @@ class OneTrunk:
     def __init__(
         self, spec: RunSpec, architecture: SharedTrunk, grouping: Grouping, *, splits: Mapping[str, list[JsonValue]]
     ) -> None:
-        """Raises ConfigError where a search is declared and nothing is trained."""
+        """Raises ConfigError for settings of a training, or a search for them, where nothing is trained."""
         self._spec = spec
         self._architecture = architecture
         self._grouping = grouping
@@ -36,6 +36,14 @@ class OneTrunk:
         self._has_base = spec.base is not None
         self.taught = () if spec.training.method == "head" else (NODE,)
         self.trunk = "trunk/taught" if self.taught else "trunk"
+        for name in spec.nodes:
+            if name not in self.taught:
+                raise ConfigError(
+                    f"{name} is not trained: the heads of a shared trunk are all solved alike",
+                    where=f"nodes.{name}",
+                    allowed=", ".join(self.taught) or "none, for the trunk stays as it is",
+                    remedy="architecture.heads has their settings",
+                )
         if isinstance(spec.tuning, Search) and not self.taught:
             raise ConfigError(
                 "the heads of a frozen trunk are solved to their optimum: there is nothing to search",
