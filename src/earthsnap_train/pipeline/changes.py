@@ -9,13 +9,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from earthsnap_train.pipeline.plan import Plan, Stage
+from earthsnap_train.pipeline.plan import Plan, Stage, library_version
 from earthsnap_train.pipeline.resolve import MOST_DIFFERENCES, State, differences
+from earthsnap_train.pipeline.stages import KINDS
 from earthsnap_train.pipeline.store import Artifact, Store
 from earthsnap_train.pipeline.survey import Survey
 from earthsnap_train.taxonomy.tree import Species, Taxonomy
 
-HEADS, CHECK = "heads", "check/parent"
+HEADS, CHECK, TAUGHT = "heads", "check/parent", "train/trunk"
 Shown = Mapping[str, frozenset[str]]
 """Species -> image ids of its photographs."""
 
@@ -46,6 +47,9 @@ def changes(plan: Plan, states: Mapping[str, State], found: Survey, store: Store
     past = _Past(plan, store)
     now = _shown(states["ingest"], found, past, store)
     why = {node: _why(node, plan, states, past, now) for node in plan.nodes}
+    if any(why.values()) and any(stage.name == TAUGHT for stage in plan.stages):
+        why = {node: words or "the trunk is taught again" for node, words in why.items()}
+    why |= {node: "gone, for it has nothing left to tell apart" for node in past.nodes if node not in plan.nodes}
     return Changes(
         touched={node: words for node, words in why.items() if words},
         untouched=tuple(node for node, words in why.items() if not words),
@@ -61,6 +65,15 @@ class _Past:
 
     def of(self, stage: str) -> Artifact | None:
         return self._store.head(self._plan.family, stage)
+
+    @cached_property
+    def nodes(self) -> Sequence[str]:
+        """Those of the last family."""
+        bundle = self.of("bundle")
+        settings = bundle.ingredients["settings"] if bundle else None
+        family = settings.get("family") if isinstance(settings, dict) else None
+        nodes = family.get("nodes") if isinstance(family, dict) else None
+        return [str(one) for one in nodes] if isinstance(nodes, list) else []
 
     @cached_property
     def manifest(self) -> Path | None:
@@ -120,7 +133,9 @@ def _why(node: str, plan: Plan, states: Mapping[str, State], past: _Past, now: S
     last = past.of(name)
     if last is None:
         return "taught for the first time"
-    words = list(_of_settings(node, stage, last))
+    trunk = stage.inputs.get("trunk")
+    words = ["the trunk changes"] if trunk and states[trunk].status == "will run" else []
+    words += _of_settings(node, stage, last)
     was, is_now = _classes(node, last.ingredients["settings"]), _classes(node, stage.settings)
     if not was:
         words.append(f"a new group of {len(is_now)} species ({_few(is_now)})")
@@ -133,20 +148,30 @@ def _why(node: str, plan: Plan, states: Mapping[str, State], past: _Past, now: S
         share = check.settings["min_routing"]
         assert isinstance(share, float)
         words.append(f"the base's is kept if it routes {100 * share:g} % of the new photographs")
-    if not words and state.status == "will run":
-        words.append(state.reason)
     return ", ".join(words)
 
 
 def _of_settings(node: str, stage: Stage, last: Artifact) -> Iterator[str]:
-    """What else than species differs in how it is taught. How a family routes matters to the parent alone."""
-    ignored = {"classes", "groups"} | (
-        set() if node == "parent" else {"parent", "routing"} if stage.kind == HEADS else set()
-    )
+    """What else than species differs in how it is taught."""
+    ignored = {"classes", "groups"}
+    if stage.kind == HEADS and node != "parent":  # how a family routes matters to the parent alone
+        ignored |= {"parent", "routing"}
     was = last.ingredients["settings"]
     assert isinstance(was, dict)
-    settings = [{name: value for name, value in of.items() if name not in ignored} for of in (was, stage.settings)]
-    yield from differences(*settings)
+    kind = KINDS[stage.kind]
+    libraries: dict[str, JsonValue] = {name: library_version(name) for name in kind.libraries}
+    yield from differences(
+        {
+            **last.ingredients,
+            "settings": {name: one for name, one in was.items() if name not in ignored},
+            "inputs": None,
+        },
+        {
+            "revision": kind.revision,
+            "libraries": libraries,
+            "settings": {name: one for name, one in stage.settings.items() if name not in ignored},
+        },
+    )
 
 
 def _classes(node: str, settings: JsonValue) -> Sequence[str]:
