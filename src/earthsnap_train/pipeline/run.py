@@ -138,7 +138,9 @@ def _finish(
     lineage = {"dataset": data.dataset.version, "plan": plan_digest, "code": __version__}
     figures = data.metrics.summary()
     digest = release_digest(folders["bundle"])
-    beside = beside_champion(plan, folders, prepared.places, registry, digest, spec.evaluation.champion_gates)
+    beside = beside_champion(
+        plan, folders, prepared.places, registry, digest, spec.evaluation.champion_gates, base=spec.base
+    )
     check = _parent_check(folders)
     parent = check.in_words(spec.base or "") if check else ""
     data = data.model_copy(update={"gates": (*data.gates, *beside.gates), "champion": beside.link, "parent": parent})
