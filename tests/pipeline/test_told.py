@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from earthsnap_train.pipeline.told_machine import Machine
-from tests.conftest import FinishedRun
+from tests.conftest import PLANTS, FinishedRun
 from tests.tracking.wandb_offline import Told, read_all
 
 
