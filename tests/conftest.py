@@ -26,8 +26,10 @@ from earthsnap_train.spec.debug import shrunk
 from earthsnap_train.spec.run import RunSpec
 
 REPOSITORY = Path(__file__).parents[1]
-DEMO = ("+experiment=plants", "debug=true", "tracking=none")
-TOLD = ("+experiment=plants", "debug=true", "tracking=[wandb,tensorboard,csv]", "tracking.wandb.mode=offline")
+# Networks of their own show more of the house than the heads of one trunk, which tests/training/test_heads.py follows.
+PLANTS = ("+experiment=plants", "architecture=parent_child", "debug=true")
+DEMO = (*PLANTS, "tracking=none")
+TOLD = (*PLANTS, "tracking=[wandb,tensorboard,csv]", "tracking.wandb.mode=offline")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from earthsnap_train.__main__ import FLAGS, OPEN, SWITCHES, VALUED, translate, verbs
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.spec.run import RunSpec
-from tests.conftest import FinishedRun, Said, draw_folder
+from tests.conftest import PLANTS, FinishedRun, Said, draw_folder
 
 Command = Callable[..., Said]
 
@@ -263,19 +263,19 @@ CASES: dict[str, tuple[str, list[str]]] = {
         ["evaluation.gates.family.top1: got {'min': ", "'max': 0.5}", "exactly one of them"],
     ),
     "an override of a node that is none": (
-        "plan +experiment=plants nodes.paren.lr=0.1",
+        "plan +experiment=plants architecture=parent_child nodes.paren.lr=0.1",
         ["nodes.paren: no node is called 'paren'", "parent, child, flat", "Did you mean 'parent'?"],
     ),
     "an override of a group's child that is none": (
-        "plan +experiment=plants nodes.child/campanoraa.lr=0.1",
+        "plan +experiment=plants architecture=parent_child nodes.child/campanoraa.lr=0.1",
         ["nodes.child/campanoraa: no node is called", "Did you mean 'child/campanora'?"],
     ),
     "a typo in a node's override": (
-        "plan +experiment=plants nodes.child.lrr=0.1",
+        "plan +experiment=plants architecture=parent_child nodes.child.lrr=0.1",
         ["nodes.child.lrr: no such key", "num_epochs", "Did you mean 'nodes.child.lr'?"],
     ),
     "a wrong value in a node's override": (
-        "plan +experiment=plants nodes.child.lr=-1",
+        "plan +experiment=plants architecture=parent_child nodes.child.lr=-1",
         ["nodes.child.lr: got -1", "greater than 0"],
     ),
     "an unknown package of weights": (
@@ -540,7 +540,7 @@ def test_status_lists_the_release_and_the_run(finished_run: FinishedRun, earthsn
 
 
 def test_a_finished_declaration_runs_nothing(finished_run: FinishedRun, earthsnap: Command) -> None:
-    said = earthsnap("plan", "+experiment=plants", "debug=true", *finished_run.paths)
+    said = earthsnap("plan", *PLANTS, *finished_run.paths)
 
     assert "Nothing has to run" in said.out
     assert "will run" not in said.out
@@ -560,7 +560,7 @@ def test_schema_knows_every_part_of_a_declaration(earthsnap: Command) -> None:
 
 
 def test_regroup_on_a_finished_run_has_nothing_to_move(finished_run: FinishedRun, earthsnap: Command) -> None:
-    said = earthsnap("regroup", "+experiment=plants", "debug=true", *finished_run.paths)
+    said = earthsnap("regroup", *PLANTS, *finished_run.paths)
 
     assert said.code == 0
     assert "the lock is what the declaration would make today" in said.out
@@ -568,7 +568,7 @@ def test_regroup_on_a_finished_run_has_nothing_to_move(finished_run: FinishedRun
 
 def test_records_of_a_node_are_exported_once(tmp_path: Path, finished_run: FinishedRun, earthsnap: Command) -> None:
     node = next(name for name in finished_run.summary["nodes"] if name.startswith("child/"))
-    ask = ["export-records", "+experiment=plants", "debug=true", f"node={node}", "out=there", *finished_run.paths]
+    ask = ["export-records", *PLANTS, f"node={node}", "out=there", *finished_run.paths]
 
     assert earthsnap(*ask).code == 0
     assert {"train.rec", "train.idx", "train.lst"} <= {p.name for p in (tmp_path / "there").iterdir()}

@@ -153,6 +153,6 @@ def test_what_a_node_cannot_use_is_refused_by_its_key(planned: Garden, typed: li
 def test_planning_imports_no_optuna(tmp_path: Path) -> None:
     from tests.test_startup import imported
 
-    modules = imported("plan", "+experiment=plants", "tuning=thorough", cwd=tmp_path)
+    modules = imported("plan", "+experiment=plants", "architecture=parent_child", "tuning=thorough", cwd=tmp_path)
 
     assert not {name.partition(".")[0] for name in modules} & {"optuna", "torch", "sqlalchemy"}

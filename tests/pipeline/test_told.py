@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from earthsnap_train.pipeline.told_machine import Machine
-from tests.conftest import FinishedRun
+from tests.conftest import PLANTS, FinishedRun
 from tests.tracking.wandb_offline import Told, read_all
 
 
@@ -126,7 +126,7 @@ def test_a_run_that_finds_everything_in_the_store_tells_nothing(finished_run: Fi
     from tests.conftest import declare
 
     paths = [f"paths.{name}={finished_run.folder / name}" for name in ("store", "groupings")]
-    spec = declare("+experiment=plants", "debug=true", f"paths.registry={tmp_path}/registry", *paths)
+    spec = declare(*PLANTS, f"paths.registry={tmp_path}/registry", *paths)
     store = Store(finished_run.folder / "store")
     (tmp_path / "run").mkdir()
 

@@ -43,7 +43,12 @@ def test_nodes_keep_their_own_settings_but_not_their_length() -> None:
 
 
 def test_a_search_is_brief_and_of_the_same_kind() -> None:
-    typed = ("experiment=plants", "tuning=thorough", "tuning.nodes.child/roses.lr={kind: choice, of: [0.1]}")
+    typed = (
+        "experiment=plants",
+        "architecture=parent_child",
+        "tuning=thorough",
+        "tuning.nodes.child/roses.lr={kind: choice, of: [0.1]}",
+    )
     whole, small = declare(*typed).tuning, declare(*typed, "debug=true").tuning
 
     assert isinstance(whole, Search)

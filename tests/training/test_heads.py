@@ -153,3 +153,19 @@ def test_a_node_that_is_solved_takes_no_training_of_its_own(
 def test_the_trunk_takes_settings_of_its_own(tiny: Callable[..., Any]) -> None:
     family = tiny(SHARED, "training=full", "+nodes.trunk={lr: 0.1}")
     assert family.plan.stage("train/trunk").settings["training"]["lr"] == 0.1
+
+
+def test_an_ablation_begins_with_the_family_as_it_is_judged(tiny: Callable[..., Any]) -> None:
+    family = tiny(SHARED, "evaluation.ablation=true")
+    rows = json.loads((family.out("ablate") / "ablation.json").read_text())
+    whole = FamilyMetrics.model_validate_json((family.out("evaluate/family") / "metrics.json").read_bytes())
+    names = [row["name"] for row in rows]
+    assert rows[0]["name"] == "as declared"
+    assert rows[0]["top1"] == pytest.approx(whole.top1.value)
+    assert rows[0]["ece"] == pytest.approx(whole.ece, abs=1e-4)
+    assert names[-1] == "one flat head"
+    assert rows[-1]["top1"] == pytest.approx(whole.flat.top1.value if whole.flat else None)
+    assert {"hard routing", "no temperatures", "logit adjustment", "mirror images not taught"} < set(names)
+    assert sum(name.startswith("parent taught") for name in names) == 2
+    shown = json.loads((family.out("report") / "report.json").read_text())["ablation"]
+    assert [row["name"] for row in shown] == names

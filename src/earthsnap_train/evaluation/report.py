@@ -113,6 +113,18 @@ class NodeRow(Measured):
     curve: tuple[CurvePoint, ...]
 
 
+class Variation(Measured):
+    """A family with one part changed. ``minus_declared``: its top-1 less that of the family as declared, on the same
+    photographs; None for that one itself, which comes first."""
+
+    name: str
+    top1: float
+    macro_recall: float
+    mistake_severity: float
+    ece: float
+    minus_declared: Estimate | None
+
+
 class FindingCount(Measured):
     code: str
     severity: str
@@ -173,6 +185,7 @@ class ReportData(Measured):
     nodes: tuple[NodeRow, ...]
     dataset: DatasetPanel
     searches: tuple[SearchPanel, ...] = ()
+    ablation: tuple[Variation, ...] = ()
     lineage: tuple[StageRow, ...]
 
     @property

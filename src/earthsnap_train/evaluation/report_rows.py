@@ -23,6 +23,7 @@ from earthsnap_train.evaluation.report import (
     SplitCounts,
     StageRow,
     Taxon,
+    Variation,
 )
 from earthsnap_train.spec.architecture import ArchitectureKind
 from earthsnap_train.taxonomy.tree import Species, Taxonomy
@@ -53,6 +54,7 @@ def build_report(
     group_of: Mapping[str, str],
     counts: Mapping[str, SplitCounts],
     nodes: Sequence[NodeRow],
+    ablation: Sequence[Variation],
     dataset: DatasetPanel,
     lineage: Sequence[StageRow],
     read_photo: ReadPhoto,
@@ -82,6 +84,7 @@ def build_report(
         confused=confused,
         mistakes=mistakes,
         nodes=tuple(nodes),
+        ablation=tuple(ablation),
         dataset=dataset,
         lineage=tuple(lineage),
     )

@@ -23,7 +23,7 @@ from earthsnap_train.evaluation.figures import FamilyMetrics, Metrics
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.pictures import photo_reader
 from earthsnap_train.evaluation.predictions import FamilyPredictions
-from earthsnap_train.evaluation.report import CurvePoint, DatasetPanel, FindingCount, NodeRow, SplitCounts
+from earthsnap_train.evaluation.report import CurvePoint, DatasetPanel, FindingCount, NodeRow, SplitCounts, Variation
 from earthsnap_train.evaluation.report_rows import build_report, node_row, split_counts
 from earthsnap_train.models.family import Node
 from earthsnap_train.spec.architecture import ArchitectureKind
@@ -66,6 +66,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         group_of=s.group_of,
         counts=counts,
         nodes=[_node(name, num_species, inputs) for name, num_species in s.nodes.items()],
+        ablation=_ablation(inputs),
         dataset=_dataset(manifest, s, counts),
         lineage=(),
         read_photo=photo_reader(manifest, inputs["photographs"]),
@@ -86,6 +87,13 @@ def _node(name: str, num_species: int, inputs: Mapping[str, Path]) -> NodeRow:
         for row in curves
     ]
     return node_row(name, metrics, num_species=num_species, temperature=node.temperature, seconds=None, curve=curve)
+
+
+def _ablation(inputs: Mapping[str, Path]) -> list[Variation]:
+    if "ablation" not in inputs:
+        return []
+    rows = json.loads((inputs["ablation"] / "ablation.json").read_text())
+    return [Variation.model_validate(row) for row in rows]
 
 
 def _dataset(manifest: Path, s: Settings, counts: Mapping[str, SplitCounts]) -> DatasetPanel:

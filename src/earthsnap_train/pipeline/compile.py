@@ -312,6 +312,8 @@ class _Compiler:
             inputs |= {f"export/{node}": self._judged(node), f"evaluate/{node}": self._evaluated(node)}
             if not self.one_trunk:
                 inputs[f"train/{node}"] = f"train/{node}"
+        if self.one_trunk and self.spec.evaluation.ablation:
+            inputs["ablation"] = "ablate"
         settings: Json = {
             "name": self.spec.name,
             "architecture": self.spec.architecture.kind,

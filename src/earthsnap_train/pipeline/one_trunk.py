@@ -115,6 +115,14 @@ class OneTrunk:
         yield self._heads(make, HEADS, "train", examples | {"originals": "embed/originals"}, species)
         if self.released != HEADS:
             yield self._heads(make, "reheads", spec.training.fit_on, examples | {"calibrated": HEADS}, species)
+        if spec.evaluation.ablation:
+            yield self._heads(
+                make,
+                "ablate",
+                "train",
+                examples | {"originals": "embed/originals", "manifest": "ingest", "heads": HEADS},
+                species,
+            )
         yield make(
             "evaluate/heads", "evaluate_heads", node=HEADS,
             inputs=examples | {"manifest": "ingest", "originals": "embed/originals", "heads": self.judged},
@@ -142,7 +150,7 @@ class OneTrunk:
         embeds = {f"embed/{group}": self._embed(group) for group in self._grouping.groups}
         return make(
             name,
-            "heads",
+            "ablate" if name == "ablate" else "heads",
             node=HEADS,
             inputs={**inputs, **embeds, **check, "trunk": self.trunk},
             settings=settings,

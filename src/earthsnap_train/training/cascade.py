@@ -5,7 +5,7 @@ other groups. Shapes: N photographs, V views of each, F features.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
@@ -67,11 +67,13 @@ class Solved:
         """[B, C], calibrated."""
         return softmax(self.head.logits(features_BF), self.temperature)
 
+    def at(self, temperature: float) -> "Solved":
+        return replace(self, temperature=temperature)
+
     def calibrated(self, val: Shown) -> "Solved":
         """With the temperature that fits those of ``val`` that are its own."""
         own = val.of(self.class_of)
-        temperature = fit_temperature(self.head.logits(own.as_served), self.labels_of(own.species_N))
-        return Solved(targets=self.targets, class_of=self.class_of, head=self.head, temperature=temperature)
+        return self.at(fit_temperature(self.head.logits(own.as_served), self.labels_of(own.species_N)))
 
 
 def labels_of(species_N: NDArray[np.str_], class_of: Mapping[str, str], classes: Sequence[str]) -> NDArray[np.int64]:
@@ -87,6 +89,19 @@ def solve_node(
     own = shown.of(class_of)
     head = solve(own.features_NVF, labels_of(own.species_N, class_of, classes), classes, lesson, device=device)
     return Solved(targets=targets, class_of=class_of, head=head)
+
+
+def class_of_parent(
+    targets: Targets, shown: Shown, groups: Mapping[str, Sequence[str]], *, species_per_cluster: int
+) -> dict[str, str]:
+    """Species -> the class that a parent so taught has for it."""
+    match targets:
+        case "species":
+            return {one: one for members in groups.values() for one in members}
+        case "groups":
+            return {one: group for group, members in groups.items() for one in members}
+        case "clusters":
+            return clusters_of(shown, groups, species_per_cluster=species_per_cluster)
 
 
 def clusters_of(shown: Shown, groups: Mapping[str, Sequence[str]], *, species_per_cluster: int) -> dict[str, str]:

@@ -22,7 +22,7 @@ from earthsnap_train.models.family import Node
 from earthsnap_train.models.heads import head_to_onnx
 from earthsnap_train.spec.architecture import Routing, TrunkParent
 from earthsnap_train.spec.model import SpecModel
-from earthsnap_train.training.cascade import Cascade, Shown, Solved, Targets, clusters_of, node_of, solve_node
+from earthsnap_train.training.cascade import Cascade, Shown, Solved, Targets, class_of_parent, node_of, solve_node
 from earthsnap_train.training.logistic import Lesson
 
 CANDIDATES: tuple[Targets, ...] = ("species", "clusters", "groups")
@@ -49,9 +49,9 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     s = Settings.model_validate(settings)
     torch.set_num_threads(context.resources.threads)
     device = "cuda" if context.resources.accelerator == "cuda" else "cpu"
-    groups = {group: _shown(inputs[f"examples/{group}"], inputs[f"embed/{group}"], s.splits) for group in s.groups}
+    groups = {group: read_shown(inputs, group, s.splits) for group in s.groups}
     everything = Shown.all_of(groups.values())
-    val = None if "calibrated" in inputs else _originals(inputs, list(s.groups), "val")
+    val = None if "calibrated" in inputs else read_originals(inputs, list(s.groups), "val")
 
     def solved(name: str, shown: Shown, class_of: Mapping[str, str], targets: Targets = "species") -> Solved:
         one = solve_node(shown, class_of, s.lesson, targets=targets, device=device)
@@ -66,9 +66,9 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
             children[group] = solved(f"child/{group}", groups[group], {one: one for one in members})
         context.events.progress(done + 1, len(s.groups) + 1, "heads")
 
-    class_of: dict[Targets, dict[str, str]] = {
-        "species": {one: one for members in s.groups.values() for one in members},
-        "groups": {one: group for group, members in s.groups.items() for one in members},
+    class_of = {
+        targets: class_of_parent(targets, everything, s.groups, species_per_cluster=s.parent.species_per_cluster)
+        for targets in CANDIDATES
     }
     if "check" in inputs and (kept := inputs["check"] / "parent").is_dir():
         flat = {"flat": solved("flat", everything, class_of["species"])} if s.flat else {}
@@ -78,8 +78,6 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         return
 
     wanted = _wanted(s, inputs, can_choose=val is not None and len(val) > 0)
-    if "clusters" in wanted:
-        class_of["clusters"] = clusters_of(everything, s.groups, species_per_cluster=s.parent.species_per_cluster)
     if val is None:  # the very clusters that the calibrated parent was taught
         class_of[wanted[0]] = json.loads((inputs["calibrated"] / "class_of.json").read_text())
     parents = {targets: solved("parent", everything, class_of[targets], targets) for targets in wanted}
@@ -109,13 +107,17 @@ def _wanted(s: Settings, inputs: Mapping[str, Path], *, can_choose: bool) -> tup
     return CANDIDATES if can_choose else CANDIDATES[:1]
 
 
-def _shown(examples: Path, embed: Path, splits: list[str]) -> Shown:
-    chosen = Examples.read(examples).of(*splits)
-    features_NVF = Embeddings({"": embed}).of(chosen.image_ids)
+def read_shown(inputs: Mapping[str, Path], group: str, splits: list[str]) -> Shown:
+    """Stored photographs of a group, in all their views."""
+    chosen = Examples.read(inputs[f"examples/{group}"]).of(*splits)
+    features_NVF = Embeddings({"": inputs[f"embed/{group}"]}).of(chosen.image_ids)
+    if features_NVF.ndim == 2:
+        features_NVF = features_NVF[:, None]
     return Shown(features_NVF=features_NVF, species_N=np.asarray(chosen.species_ids, dtype=np.str_))
 
 
-def _originals(inputs: Mapping[str, Path], groups: list[str], split: str) -> Shown:
+def read_originals(inputs: Mapping[str, Path], groups: list[str], split: str) -> Shown:
+    """Photographs as users send them, group after group."""
     examples = [Examples.read(inputs[f"examples/{group}"]).of(split) for group in groups]
     seen = Embeddings({"": inputs["originals"]})
     features_NF = np.concatenate([seen.of(one.image_ids) for one in examples])

@@ -98,7 +98,8 @@ def test_limits_are_read_and_what_is_too_little_is_told(tmp_path: Path) -> None:
 
 def test_every_sort_of_job_asks_for_its_own_quota_and_for_all_its_machines(tmp_path: Path) -> None:
     typed = (
-        "+experiment=plants", "tracking=none", "training=full", "tuning=sagemaker", "launcher.qa_instances=8",
+        "+experiment=plants", "architecture=parent_child", "tracking=none", "training=full",
+        "tuning=sagemaker", "launcher.qa_instances=8",
         "launcher.kinds={ingest: {instance_type: ml.m5.4xlarge}, train: {spot: false, instance_count: 2}}",
         "launcher.training.instance_type=ml.m5.xlarge", "launcher.trials_at_once=3",
     )  # fmt: skip

@@ -12,7 +12,8 @@ from tests.conftest import DEMO
 from tests.launchers.sagemaker.test_definition import compiled
 
 CPU, GPU = "ml.m5.xlarge", "ml.g5.xlarge"
-WHOLE = ("+experiment=plants", "tracking=none")  # a limited number of photographs is dealt out to no one
+# A limited number of photographs is dealt out to no one.
+WHOLE = ("+experiment=plants", "architecture=parent_child", "tracking=none")
 
 
 def share(found: Compiled, name: str, most: Mapping[str, int], *given: Share, busy: int = 0) -> Share | None:

@@ -21,7 +21,11 @@ from tests.launchers.sagemaker.validator import problems
 
 GOLDEN = Path(__file__).parent / "golden" / "tune-parent.json"
 REFRESH = "python -m tests.launchers.sagemaker.test_tuning"
-WHOLE = ("+experiment=plants", "tracking=none")  # as many epochs and trials as are declared
+WHOLE = (
+    "+experiment=plants",
+    "architecture=parent_child",
+    "tracking=none",
+)  # as many epochs and trials as are declared
 BY_SERVICE = ("tuning=sagemaker",)
 HYPERBAND = ("tuning.sampler=random", "tuning.pruning.kind=hyperband")
 CHOICES = (
