@@ -21,15 +21,9 @@ from earthsnap_train.models.family import Family, Node
 from earthsnap_train.release.bundle_files import release_digest
 from earthsnap_train.release.registry import Registry
 from tests.conftest import declare
+from tests.launchers.sagemaker.declared import ON_SAGEMAKER
 
 SHARED = "architecture=shared_trunk"
-SAGEMAKER = (
-    "launcher=sagemaker",
-    "launcher.image=123456789012.dkr.ecr.eu-west-1.amazonaws.com/earthsnap:1",
-    "launcher.role=arn:aws:iam::123456789012:role/earthsnap",
-    "aws.region=eu-west-1",
-    "aws.bucket=bucket-of-ours",
-)
 TINY = {
     "rosaceae": ["rosa-canina", "rosa-rugosa", "sorbus-aria"],
     "fagaceae": ["quercus-ilex", "quercus-robur"],
@@ -250,7 +244,7 @@ def test_without_a_photograph_to_judge_by_it_is_kept_and_that_is_said() -> None:
         (["architecture=parent_child"], "only the heads of a shared trunk", "architecture=shared_trunk"),
         ([SHARED, "training.fit_on=full"], "would be judged on", "base=null"),
         (
-            [SHARED, *SAGEMAKER],
+            [SHARED, *ON_SAGEMAKER],
             "SageMaker",
             "launcher=local",
         ),
