@@ -1,5 +1,6 @@
 """A head is the optimum of a convex problem: nothing but its own photographs decides it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from earthsnap_train.models.family import softmax
+from earthsnap_train.models.heads import head_to_onnx, rooted
+from earthsnap_train.serving.runtimes import OnnxRuntime
 from earthsnap_train.spec.architecture import Heads
 from earthsnap_train.training.logistic import Head, Lesson, solve
 
@@ -17,7 +20,7 @@ DECAY = 0.01
 
 def lesson(**changes: Any) -> Lesson:
     return Lesson.model_validate(
-        {"heads": Heads(weight_decay=DECAY, max_iterations=200), "label_smoothing": 0.0, "balance": "none",
+        {"heads": Heads(roots=False, weight_decay=DECAY, max_iterations=200), "label_smoothing": 0.0, "balance": "none",
          "adjusted": False} | changes
     )  # fmt: skip
 
@@ -92,3 +95,17 @@ def test_a_class_without_a_photograph_is_hardly_ever_named() -> None:
     features_NVF, labels_N = drawn((40, 40))
     head = solve(features_NVF, labels_N, CLASSES, lesson())
     assert (probabilities(head, features_NVF).argmax(axis=1) < 2).all()
+
+
+def test_a_head_of_roots_takes_them_itself_as_its_exported_file_does(tmp_path: Path) -> None:
+    features_NVF, labels_N = drawn()
+    of_roots = lesson(heads=Heads(roots=True, weight_decay=DECAY, max_iterations=200))
+    head = solve(features_NVF, labels_N, CLASSES, of_roots)
+    by_hand = solve(rooted(features_NVF), labels_N, CLASSES, lesson())
+    assert (head.weight_CF == by_hand.weight_CF).all()
+    x_NF = features_NVF[:, 0]
+    assert (x_NF < 0).any()
+    assert np.allclose(head.logits(x_NF), by_hand.logits(np.sign(x_NF) * np.abs(x_NF) ** 0.5), atol=1e-4)
+    head_to_onnx(tmp_path / "head.onnx", weight_CF=head.weight_CF, bias_C=head.bias_C, of_roots=True)
+    exported = OnnxRuntime(threads=1).open((tmp_path / "head.onnx").read_bytes())
+    assert np.allclose(exported(x_NF), head.logits(x_NF), atol=1e-4)

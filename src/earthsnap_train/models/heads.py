@@ -20,14 +20,32 @@ def load_head(path: Path) -> tuple[Floats, Floats]:
     return tensors["weight"], tensors["bias"]
 
 
-def head_to_onnx(path: Path, *, weight_CF: Floats, bias_C: Floats) -> None:
-    """``features`` [n, F] -> ``logits`` [n, C]: one Gemm, written down directly, since tracing one would take seconds."""
+def rooted(features: Floats) -> Floats:
+    """Signed square roots: the few features that are large no longer outweigh the many that are small (power
+    normalisation, Perronnin, Sanchez and Mensink, ECCV 2010)."""
+    roots: Floats = np.sign(features) * np.sqrt(np.abs(features))
+    return roots
+
+
+def head_to_onnx(path: Path, *, weight_CF: Floats, bias_C: Floats, of_roots: bool = False) -> None:
+    """``features`` [n, F] -> ``logits`` [n, C]: one Gemm, written down directly, since tracing one would take seconds.
+
+    ``of_roots``: the head was taught on ``rooted`` features, and takes the roots itself.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     num_classes, num_features = weight_CF.shape
+    roots = [
+        helper.make_node("Sign", ["features"], ["sign"]),
+        helper.make_node("Abs", ["features"], ["size"]),
+        helper.make_node("Sqrt", ["size"], ["root"]),
+        helper.make_node("Mul", ["sign", "root"], ["roots"]),
+    ]
+    taken = "roots" if of_roots else "features"
+    gemm = helper.make_node("Gemm", [taken, "weight", "bias"], ["logits"], transB=1)
     graph = helper.make_graph(
-        [helper.make_node("Gemm", ["features", "weight", "bias"], ["logits"], transB=1)],
+        [*(roots if of_roots else []), gemm],
         "head",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", num_features])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", num_classes])],

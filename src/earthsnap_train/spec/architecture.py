@@ -32,9 +32,11 @@ Certain = Annotated[float, Field(ge=0.5, lt=1)]
 class Heads(SpecModel):
     """Linear heads on the features of one trunk, each solved to its optimum (L2-regularised logistic regression).
 
-    ``weight_decay``: of the mean cross-entropy, in units of the features' common scale.
+    ``weight_decay``: of the mean cross-entropy, in units of the features' common scale. ``roots``: of features, instead of
+    themselves.
     """
 
+    roots: bool
     weight_decay: Annotated[float, Field(gt=0)]
     max_iterations: Annotated[int, Field(ge=1)]
 

@@ -80,6 +80,11 @@ class _Bench:
         adjusted = s.lesson.model_copy(update={"adjusted": not s.lesson.adjusted, "balance": "none"})
         name = "no logit adjustment" if s.lesson.adjusted else "logit adjustment"
         yield name, self.cascade(taught, adjusted).answer(seen_NF).species_BS
+        bare = s.lesson.model_copy(
+            update={"heads": s.lesson.heads.model_copy(update={"roots": not s.lesson.heads.roots})}
+        )
+        name = "features instead of their roots" if s.lesson.heads.roots else "roots of the features"
+        yield name, self.cascade(taught, bare).answer(seen_NF).species_BS
         if next(iter(self.shown.values())).features_NVF.shape[1] > 1:
             yield "mirror images not taught", self.cascade(taught, s.lesson, views=1).answer(seen_NF).species_BS
         yield "one flat head", self.parent("species", s.lesson).probabilities(seen_NF)

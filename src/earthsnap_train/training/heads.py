@@ -131,7 +131,8 @@ def _write(nodes: Mapping[str, Solved], s: Settings, inputs: Mapping[str, Path],
     for name, solved in nodes.items():
         folder = out / name
         folder.mkdir(parents=True)
-        head_to_onnx(folder / "head.onnx", weight_CF=solved.head.weight_CF, bias_C=solved.head.bias_C)
+        head = solved.head
+        head_to_onnx(folder / "head.onnx", weight_CF=head.weight_CF, bias_C=head.bias_C, of_roots=head.of_roots)
         node = node_of(
             solved, trunk=trunk, head=sha256_of(folder / "head.onnx"), trunk_multiply_adds=multiply_adds,
             quantization=s.quantization,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from earthsnap_train.data.batches import Balance
-from earthsnap_train.models.heads import Floats
+from earthsnap_train.models.heads import Floats, rooted
 from earthsnap_train.spec.architecture import Heads
 from earthsnap_train.spec.model import SpecModel
 
@@ -31,15 +31,16 @@ class Lesson(SpecModel):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Head:
-    """``weight_CF`` and ``bias_C`` give logits of features as the trunk gives them."""
+    """``weight_CF`` and ``bias_C`` give logits of features as the trunk gives them, or of their roots."""
 
     classes: tuple[str, ...]
     weight_CF: Floats
     bias_C: Floats
+    of_roots: bool
 
     def logits(self, features_BF: Floats) -> Floats:
-        """[B, C]."""
-        logits_BC: Floats = features_BF @ self.weight_CF.T + self.bias_C
+        """[B, C], of features as the trunk gives them."""
+        logits_BC: Floats = (rooted(features_BF) if self.of_roots else features_BF) @ self.weight_CF.T + self.bias_C
         return logits_BC
 
 
@@ -50,6 +51,7 @@ def solve(
 
     Features are centred and scaled while it is solved, which is folded into the head.
     """
+    features_NVF = rooted(features_NVF) if lesson.heads.roots else features_NVF
     num_views, num_features = features_NVF.shape[1:]
     num_classes = len(classes)
     mean_F = features_NVF.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
@@ -82,4 +84,5 @@ def solve(
     with torch.no_grad():
         optimiser.step(loss_and_slope)  # type: ignore[no-untyped-call]
     solved_CF = (weight_CF / float(scale)).cpu().numpy()
-    return Head(classes=classes, weight_CF=solved_CF, bias_C=bias_C.cpu().numpy() - solved_CF @ mean_F)
+    offset_C = bias_C.cpu().numpy() - solved_CF @ mean_F
+    return Head(classes=classes, weight_CF=solved_CF, bias_C=offset_C, of_roots=lesson.heads.roots)
