@@ -32,7 +32,12 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def grown(tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def grown(declared: Callable[..., Any]) -> Any:
+    return declared()
+
+
+@pytest.fixture(scope="module")
+def declared(tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """The tiny family with one more rose, which has the dog rose's colours; its base is a release without it."""
     root = tmp_path_factory.mktemp("grown")
     before = tiny(SHARED)
@@ -42,8 +47,8 @@ def grown(tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) ->
     photographs = root / "photographs"
     shutil.copytree(before.places["photographs"], photographs)
     _draw_like_the_dog_rose(photographs / "rosaceae" / "rosa-gallica")
-    typed = (f"dataset.source.root={photographs}", f"paths.registry={registry.root}")
-    return tiny(SHARED, *typed, "base=tiny-1", "architecture.keep_parent.min_routing=0.3")
+    typed = (f"dataset.source.root={photographs}", f"paths.registry={registry.root}", "base=tiny-1")
+    return lambda *more: tiny(SHARED, *typed, "architecture.keep_parent.min_routing=0.3", *more)
 
 
 def _draw_like_the_dog_rose(folder: Path) -> None:
@@ -133,6 +138,14 @@ def test_a_kept_parent_is_judged_by_the_groups_that_it_routes_to(grown: Any) -> 
 def test_the_release_says_of_each_photograph_what_it_was_taken_for(grown: Any) -> None:
     images = pq.read_table(grown.out("bundle") / "lineage/images.parquet").to_pylist()
     assert {row["species_id"] for row in images} == {one for own in TINY.values() for one in own} | {"rosa-gallica"}
+
+
+def test_a_kept_parent_stays_beside_heads_that_have_seen_more(declared: Callable[..., Any], grown: Any) -> None:
+    family = declared("training.fit_on=train_val")
+    kept = (grown.out("heads") / "parent/head.onnx").read_bytes()
+    assert (family.out("heads") / "parent/head.onnx").read_bytes() == kept
+    assert (family.out("reheads") / "parent/head.onnx").read_bytes() == kept
+    assert (family.out("evaluate/heads") / "parent/metrics.json").exists()
 
 
 # ---- taught anew

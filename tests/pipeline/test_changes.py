@@ -59,6 +59,10 @@ def test_a_new_species_touches_its_child_and_what_sees_every_species(shared: Gar
     shared.grow({"rosa/arvensis": 8})
     new = "1 new species (arvensis), 8 new photographs"
     assert told(shared) == [f"parent: {new}", f"child/rosa: {new}", f"flat: {new}", "untouched: 1 node"]
+    prepared = shared.plan()
+    found = changes(prepared.plan, prepared.states, prepared.survey, shared.store)
+    spared = {stage.name for stage in prepared.plan.stages if found.spares(stage)}
+    assert spared == {"select/child/acer", "records/acer", "embed/trunk/acer"}
     ran = shared.run()
     assert not {name for name in taught(ran) if "acer" in name}
     assert told(shared) == ["untouched: 4 nodes"]
