@@ -148,6 +148,13 @@ def test_a_kept_parent_stays_beside_heads_that_have_seen_more(declared: Callable
     assert (family.out("evaluate/heads") / "parent/metrics.json").exists()
 
 
+def test_photographs_that_it_learnt_from_say_nothing_of_it(grown: Any, tmp_path: Path) -> None:
+    rows = [row | {"split": "val"} if row["split"] == "train" else row for row in rows_of(grown, "ginkgoaceae")]
+    inputs = {"examples/ginkgoaceae": written(rows, tmp_path / "moved")}
+    grown.run("check/parent", tmp_path / "out", inputs=inputs)
+    assert check_of(tmp_path / "out") == check_of(grown.out("check/parent"))
+
+
 # ---- taught anew
 
 
@@ -213,6 +220,11 @@ def test_what_a_merged_species_had_goes_to_the_group_of_what_it_became(grown: An
     inputs = among(grown, tmp_path, "fagaceae", of="ginkgoaceae", species="ginkgo-biloba", called="quercus-ilex")
     groups = {group: members for group, members in TINY.items() if group != "ginkgoaceae"}
     grown.run("check/parent", tmp_path / "out", settings={"groups": groups, "min_routing": 1e-9}, inputs=inputs)
+    before, after = check_of(grown.out("check/parent")).new, check_of(tmp_path / "out").new
+    assert before is not None
+    assert after is not None
+    renamed = sum(row["split"] == "val" for row in rows_of(grown, "ginkgoaceae"))
+    assert after.num_images == before.num_images + renamed  # which it knows as another species
     kept = Node.model_validate_json((tmp_path / "out/parent/node.json").read_bytes())
     assert set(kept.gone.values()) == {"fagaceae"}
     assert all(name.startswith("ginkgo") for name in kept.gone)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from earthsnap_train.pipeline.changes import changes
 from tests.conftest import draw_folder
@@ -176,3 +177,11 @@ def test_new_photographs_that_are_no_longer_there_are_counted(shared: Garden) ->
         photograph.rename(shared.photographs / "acer/rubrum" / f"new-{photograph.name}")
     next((shared.photographs / "acer/rubrum").glob("0*.png")).unlink()
     assert "child/acer: 2 new photographs, 1 gone photograph" in told(shared)
+
+
+def test_a_photograph_that_the_checks_set_aside_is_not_new_the_next_time(shared: Garden) -> None:
+    Image.new("RGB", (8, 8)).save(shared.photographs / "acer/rubrum/too-small.png")
+    assert "child/acer: 1 new photograph" in told(shared)
+    shared.run()
+    shared.grow({"rosa/arvensis": 8})
+    assert not any("acer" in line for line in told(shared))
