@@ -135,7 +135,7 @@ def test_every_rank_has_something_to_watch(tiny: Callable[..., Any]) -> None:
 
 
 def teaching(family: Any, imbalance: str) -> Teaching:
-    return Teaching.model_validate(family.plan.stage(NODE).settings["training"] | {"imbalance": imbalance})
+    return Settings.model_validate(family.plan.stage(NODE).settings).training.replaced({"imbalance": imbalance})
 
 
 def test_logit_adjustment_adds_the_logarithm_of_each_class_share(tiny: Callable[..., Any]) -> None:

@@ -26,6 +26,7 @@ def options(teaching: Teaching) -> dict[str, str]:
 
 
 def written(teaching: Teaching) -> dict[str, JsonValue]:
+    """For the settings of a stage, which read it as ``Written``."""
     fields = teaching.model_dump(mode="json")
     for _, place, leaf, off in _places(fields):
         if place[leaf] == off:
