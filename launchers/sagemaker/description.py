@@ -6,6 +6,7 @@ from earthsnap_train.pipeline.plan import Plan, Stage, digest_of
 from earthsnap_train.pipeline.store import Key
 from earthsnap_train.spec.evaluation import Gate
 from earthsnap_train.spec.launcher import SageMaker
+from launchers.sagemaker.gates import judged_by
 from launchers.sagemaker.steps import LOOK, Job, Pipeline
 
 FORMAT = 1
@@ -41,7 +42,7 @@ def describe(plan: Plan, pipeline: Pipeline, job: Job, settings: SageMaker) -> J
         job=job.name,
         stages=job.stages,
         externals={name: plan.externals[name] for name in job.externals},
-        gates=_gates_of(plan, job.node),
+        gates=_gates_of(plan, job),
         judges=job.judges,
         threads=settings.threads,
         devices_per_trial=settings.devices_per_trial,
@@ -57,10 +58,14 @@ def descriptions_digest(descriptions: list[JobDescription]) -> str:
     return digest_of([one.model_dump(mode="json") for one in descriptions])
 
 
-def _gates_of(plan: Plan, node: str | None) -> dict[str, Gate]:
-    """Those on one node's figures; those on the family's are judged by the stage that evaluates it."""
+def _gates_of(plan: Plan, job: Job) -> dict[str, Gate]:
+    """Those on the figures of the nodes that it judges; those on the family's are judged by the stage that evaluates it."""
     declared = plan.stage("evaluate/family").settings["gates"]
-    if node is None or not isinstance(declared, dict):
+    if not isinstance(declared, dict):
         return {}
-    prefix = f"nodes.{node}."
-    return {name: Gate.model_validate(gate) for name, gate in declared.items() if name.startswith(prefix)}
+    nodes = [node for stage in job.stages for node in judged_by(stage)]
+    return {
+        name: Gate.model_validate(gate)
+        for name, gate in declared.items()
+        if any(name.startswith(f"nodes.{node}.") for node in nodes)
+    }

@@ -11,14 +11,25 @@ from earthsnap_train.spec.evaluation import Gate
 from launchers.sagemaker import places
 
 
+def judged_by(stage: Stage) -> dict[str, str]:
+    """Nodes that an evaluation judges by themselves -> where in its artifact that is."""
+    if stage.kind == "evaluate_heads":
+        nodes = stage.settings["nodes"]
+        return {str(node): f"{node}/" for node in nodes} if isinstance(nodes, list) else {}
+    return {stage.node: ""} if stage.kind == "evaluate" and stage.node else {}
+
+
 def write_gates(evaluated: Path, stage: Stage, gates: Mapping[str, Gate], folder: Path) -> None:
-    """``evaluated``: the artifact of a stage that judges. ``gates``: on a node's own figures; the family's are judged in it."""
+    """``evaluated``: the artifact of a stage that judges. ``gates``: on nodes' own figures; the family's are judged in it."""
     if stage.kind == "evaluate_family":
         written = json.loads((evaluated / "gates.json").read_bytes())
         results = tuple(GateResult.model_validate(one) for one in written)
     else:
-        metrics = Metrics.model_validate_json((evaluated / "metrics.json").read_bytes())
-        results = judge({"nodes": {stage.node: metrics.summary()}}, gates)
+        figures = {
+            node: Metrics.model_validate_json((evaluated / f"{inside}metrics.json").read_bytes()).summary()
+            for node, inside in judged_by(stage).items()
+        }
+        results = judge({"nodes": figures}, gates)
     told = {
         "passed": all(result.passed for result in results),
         "missed": [result.reason for result in results if not result.passed],

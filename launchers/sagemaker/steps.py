@@ -2,20 +2,21 @@
 
 ``<family>-data`` makes what every node learns from; ``<family>-tune-<name>`` is a search that several nodes share, or that
 the service's own tuning makes; there is one ``<family>-<node>`` for each node, and ``<family>-release`` judges the whole.
-They run in this order.
+They run in this order. A shared trunk that is taught has a pipeline as a node has, and so have all heads together.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Literal
 
 from earthsnap_train.pipeline.plan import Plan, Stage, split_reference
 from launchers.sagemaker.names import PIPELINE, STEP, distinct, short
 from launchers.sagemaker.strategy import is_by_service
 
-DATA = ("draw", "ingest", "select", "records", "trunk", "embed")
+DATA = ("draw", "ingest", "select", "records", "trunk", "embed", "embed_originals")
 RELEASE = ("evaluate_family", "bundle", "report")
-JUDGES = ("evaluate", "evaluate_family")
+JUDGES = ("evaluate", "evaluate_heads", "evaluate_family")
 LOOK = "look"
 
 
@@ -70,10 +71,10 @@ def pipelines_of(plan: Plan, *, data_jobs: int, fuse: bool, qa_instances: int = 
     maps = qa_instances > 1 and not _is_limited(plan)
     own = [stage.name for stage in plan.stages if stage.kind == "tune" and _node_of(stage, plan) is None]
     wanted: list[tuple[str, str | None, list[Stage]]] = [
-        ("data", None, [stage for stage in plan.stages if stage.kind in DATA]),
+        ("data", None, [stage for stage in plan.stages if _is_data(stage)]),
         *((name, None, [plan.stage(name)]) for name in own),
-        *((node, node, [s for s in plan.stages if _node_of(s, plan) == node and s.kind not in DATA])
-          for node in plan.nodes),
+        *((node, node, [s for s in plan.stages if _node_of(s, plan) == node and not _is_data(s)])
+          for node in _nodes(plan)),
         ("release", None, [stage for stage in plan.stages if stage.kind in RELEASE]),
     ]  # fmt: skip
     names = distinct([f"{plan.family}-{name}" for name, _, _ in wanted], PIPELINE)
@@ -83,6 +84,18 @@ def pipelines_of(plan: Plan, *, data_jobs: int, fuse: bool, qa_instances: int = 
         )
         for name, node, stages in wanted
     )
+
+
+def _is_data(stage: Stage) -> bool:
+    """What a taught trunk makes of photographs is no data: it comes after a training."""
+    return stage.kind in DATA and (stage.kind == "select" or stage.node is None)
+
+
+def _nodes(plan: Plan) -> list[str]:
+    """Whoever has work of its own."""
+    own = {stage.node for stage in plan.stages if stage.node and not _is_data(stage)}
+    others = [stage.node for stage in plan.stages if stage.node in own and stage.node not in plan.nodes]
+    return [*(node for node in plan.nodes if node in own), *dict.fromkeys(node for node in others if node)]
 
 
 def _is_limited(plan: Plan) -> bool:
@@ -109,19 +122,22 @@ def _divided(stages: Sequence[Stage], *, data_jobs: int, fuse: bool, maps: bool)
     ``maps``: photographs are looked at between being drawn and being ingested.
     """
     parts: list[list[Stage]] = []
-    for kinds in (("draw", "ingest"), ("select",), ("trunk",)):
-        chosen = [stage for stage in stages if stage.kind in kinds]
-        is_one = kinds == ("select",) or (fuse and not (maps and "ingest" in kinds))
-        parts += [chosen] if is_one else [[stage] for stage in chosen]
-    records = list(_batches([stage for stage in stages if stage.kind == "records"], data_jobs))
-    embeds = list(_batches([stage for stage in stages if stage.kind == "embed"], data_jobs))
-    parts += [r + e for r, e in zip(records, embeds, strict=True)] if fuse and embeds else records + embeds
-    rest = [stage for stage in stages if stage.kind not in DATA]
-    for stage in rest:
+    taught = list(takewhile(lambda stage: stage.kind not in DATA, stages))
+    for stage in taught:
         if fuse and parts and _is_small(stage) and all(_is_small(one) for one in parts[-1]):
             parts[-1].append(stage)
         else:
             parts.append([stage])
+    prepared = stages[len(taught) :]
+    for kinds in (("draw", "ingest"), ("select",), ("trunk",)):
+        chosen = [stage for stage in prepared if stage.kind in kinds]
+        is_one = kinds == ("select",) or (fuse and not (maps and "ingest" in kinds))
+        parts += [chosen] if is_one else [[stage] for stage in chosen]
+    records = list(_batches([stage for stage in prepared if stage.kind == "records"], data_jobs))
+    embeds = list(_batches([stage for stage in prepared if stage.kind == "embed"], data_jobs))
+    join = fuse and len(records) == len(embeds)
+    parts += [r + e for r, e in zip(records, embeds, strict=True)] if join else records + embeds
+    parts += [[stage] for stage in prepared if stage.kind == "embed_originals"]
     return [part for part in parts if part]
 
 
@@ -137,7 +153,7 @@ def _is_small(stage: Stage) -> bool:
     if stage.kind == "train":
         training = stage.settings["training"]
         return isinstance(training, dict) and training["method"] == "head"
-    return stage.kind not in ("tune", "records", "embed")
+    return stage.kind not in ("tune", "records", "embed", "embed_originals")
 
 
 # ---- what they read

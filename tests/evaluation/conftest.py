@@ -117,6 +117,7 @@ def report(
         group_of=group_of,
         counts=split_counts(np.repeat(truth, 2).tolist(), ["train", "test"] * len(truth)),
         nodes=nodes,
+        ablation=(),
         dataset=DatasetPanel(
             version="9f2c41d8a7be03c5",
             num_species=len(classes),

@@ -28,7 +28,7 @@ def backbone(
     settings: dict[str, Any] = {
         "library": library, "name": name, "weights": {"kind": kind, "file": file, "package": package}, "image_px": 32,
         "crop_fraction": 1.0, "interpolation": "bilinear", "mean": (0.5, 0.4, 0.3), "std": (0.5, 0.5, 0.5),
-        "quantization": "none",
+        "quantization": "none", "looks": 1,
     }  # fmt: skip
     return Backbone.model_validate(settings | changes)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from earthsnap_train.models.embed import Embeddings
+from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.export import sha256_of
 
 GROUP = "embed/rosaceae"

@@ -176,6 +176,15 @@ def test_options_of_whole_networks_are_refused_for_heads(planned: Garden, option
     ]
 
 
+def test_a_shared_trunk_has_them_where_it_is_taught_and_refuses_them_where_it_is_not(planned: Garden) -> None:
+    shared = ("architecture=shared_trunk", "training.rank_weight=0.5")
+    plan = planned.plan(*shared, "training=full").plan
+
+    assert plan.stage("train/trunk").settings["lineages"] == [["acer"], ["acer"], ["rosa"], ["rosa"]]
+    with pytest.raises(ConfigError, match=r"training\.rank_weight: it belongs to whole networks"):
+        planned.plan(*shared, "training=head")
+
+
 def test_an_option_that_one_node_was_given_is_refused_there(planned: Garden) -> None:
     with pytest.raises(ConfigError) as raised:
         planned.plan("training=full", "+nodes.child={method: head, rank_weight: 0.5}")

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from earthsnap_train.evaluation.figures import Estimate, Measured, Name
+from earthsnap_train.spec.architecture import ArchitectureKind
 
 Verdict = Literal["worse", "better", "unclear", "same"]
 """``unclear``: some photographs differ, and chance explains it. ``same``: none differs."""
@@ -104,7 +105,7 @@ class Side(Measured):
     """
 
     release: str
-    architecture: Literal["parent_child", "flat"]
+    architecture: ArchitectureKind
     num_species: int
     num_groups: int
     num_images: int | None

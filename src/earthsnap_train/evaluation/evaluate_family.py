@@ -6,7 +6,7 @@ Writes ``predictions.parquet``, ``metrics.json`` (with the flat baseline's) and 
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,16 @@ from earthsnap_train.evaluation.family_metrics import family_metrics
 from earthsnap_train.evaluation.figures import Cost, Metrics, figures
 from earthsnap_train.evaluation.gates import judge
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions, NodePredictions
+from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.family import Family, Floats, Node
 from earthsnap_train.release.assemble import FamilySettings, assemble
-from earthsnap_train.serving.engine import Engine, Models
+from earthsnap_train.serving.engine import Answer, Engine, Models, route
 from earthsnap_train.spec.evaluation import Gate
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 NUM_TIMED = 50
+BATCH_SEEN = 1024
 
 
 class Settings(SpecModel):
@@ -58,10 +60,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     species_BS: list[Floats] = []
     groups_BG: list[Floats] = []
     children_B: list[NDArray[np.intp]] = []
-    for images in s.family.photographs.batches(
-        [row.image_id for row in rows], manifest=inputs["manifest"], photographs=inputs["photographs"]
-    ):
-        answer = engine.answer(images)
+    for answer in _answers(engine, s, [row.image_id for row in rows], inputs):
         species_BS.append(answer.species_BS)
         groups_BG.append(answer.groups_BG)
         children_B.append(answer.children_run_B)
@@ -109,6 +108,19 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         one, its_files = assemble(one_network, inputs)
         latency["flat"] = _latency_ms(Engine(one, Models(its_files, threads=1)), s, rows[0].image_id, inputs)
     (out / "notes" / "latency_ms.json").write_text(json.dumps(latency))
+
+
+def _answers(engine: Engine, s: Settings, image_ids: Sequence[str], inputs: Mapping[str, Path]) -> Iterator[Answer]:
+    """In the order of ``image_ids``, a batch at a time; input ``originals``: what the trunk has seen of them already."""
+    if "originals" in inputs:
+        seen = Embeddings({"": inputs["originals"]})
+        for start in range(0, len(image_ids), BATCH_SEEN):
+            yield route(engine.family, engine.models, seen.of(image_ids[start : start + BATCH_SEEN]))
+        return
+    for images in s.family.photographs.batches(
+        image_ids, manifest=inputs["manifest"], photographs=inputs["photographs"]
+    ):
+        yield engine.answer(images)
 
 
 def _metrics(folder: Path) -> Metrics:

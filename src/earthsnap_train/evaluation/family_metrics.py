@@ -33,18 +33,18 @@ def family_metrics(
     numbers = number_clusters(predictions.cluster_id, len(predictions))
     truth, flat = predictions.species_id, predictions.flat
     hits = (predictions.predicted_species == truth).astype(np.float64)
-    own = _species_metrics(truth, predictions.answers, taxonomy, group_of, numbers, cost)
+    own = species_metrics(truth, predictions.answers, taxonomy, group_of, numbers, cost)
     return FamilyMetrics(
         **dict(own),
         routing=share(predictions.routed_group == predictions.group, numbers),
         oracle_top1=share(predictions.oracle_species == truth, numbers),
         children_run=float(predictions.num_children_run.mean()),
-        flat=_species_metrics(truth, flat, taxonomy, group_of, numbers, flat_cost) if flat else None,
+        flat=species_metrics(truth, flat, taxonomy, group_of, numbers, flat_cost) if flat else None,
         minus_flat=bootstrap(mean_of(hits - (flat.first == truth)), numbers) if flat else None,
     )
 
 
-def _species_metrics(
+def species_metrics(
     truth: Names,
     answers: Answers,
     taxonomy: Taxonomy,

@@ -19,6 +19,7 @@ from earthsnap_train.evaluation.wording import (
     shade,
     short_time,
 )
+from earthsnap_train.spec.architecture import ArchitectureKind
 
 Cause = Literal["misrouted", "misnamed"]
 
@@ -112,6 +113,18 @@ class NodeRow(Measured):
     curve: tuple[CurvePoint, ...]
 
 
+class Variation(Measured):
+    """A family with one part changed. ``minus_declared``: its top-1 less that of the family as declared, on the same
+    photographs; None for that one itself, which comes first."""
+
+    name: str
+    top1: float
+    macro_recall: float
+    mistake_severity: float
+    ece: float
+    minus_declared: Estimate | None
+
+
 class FindingCount(Measured):
     code: str
     severity: str
@@ -156,7 +169,7 @@ class ReportData(Measured):
     run: str
     release: str
     date: str
-    architecture: Literal["parent_child", "flat"]
+    architecture: ArchitectureKind
     fit_on: Literal["train", "train_val", "full"]
     next_command: str
     champion: str = ""
@@ -170,6 +183,7 @@ class ReportData(Measured):
     nodes: tuple[NodeRow, ...]
     dataset: DatasetPanel
     searches: tuple[SearchPanel, ...] = ()
+    ablation: tuple[Variation, ...] = ()
     lineage: tuple[StageRow, ...]
 
     @property

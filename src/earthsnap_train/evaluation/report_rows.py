@@ -23,7 +23,9 @@ from earthsnap_train.evaluation.report import (
     SplitCounts,
     StageRow,
     Taxon,
+    Variation,
 )
+from earthsnap_train.spec.architecture import ArchitectureKind
 from earthsnap_train.taxonomy.tree import Species, Taxonomy
 
 NUM_MISTAKES = 18
@@ -42,7 +44,7 @@ def build_report(
     run: str,
     release: str,
     date: str,
-    architecture: Literal["parent_child", "flat"],
+    architecture: ArchitectureKind,
     fit_on: Literal["train", "train_val", "full"],
     next_command: str,
     predictions: FamilyPredictions,
@@ -52,6 +54,7 @@ def build_report(
     group_of: Mapping[str, str],
     counts: Mapping[str, SplitCounts],
     nodes: Sequence[NodeRow],
+    ablation: Sequence[Variation],
     dataset: DatasetPanel,
     lineage: Sequence[StageRow],
     read_photo: ReadPhoto,
@@ -81,6 +84,7 @@ def build_report(
         confused=confused,
         mistakes=mistakes,
         nodes=tuple(nodes),
+        ablation=tuple(ablation),
         dataset=dataset,
         lineage=tuple(lineage),
     )

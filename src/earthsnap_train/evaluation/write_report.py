@@ -23,9 +23,10 @@ from earthsnap_train.evaluation.figures import FamilyMetrics, Metrics
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.pictures import photo_reader
 from earthsnap_train.evaluation.predictions import FamilyPredictions
-from earthsnap_train.evaluation.report import CurvePoint, DatasetPanel, FindingCount, NodeRow, SplitCounts
+from earthsnap_train.evaluation.report import CurvePoint, DatasetPanel, FindingCount, NodeRow, SplitCounts, Variation
 from earthsnap_train.evaluation.report_rows import build_report, node_row, split_counts
 from earthsnap_train.models.family import Node
+from earthsnap_train.spec.architecture import ArchitectureKind
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.taxonomy.tree import Taxonomy
 
@@ -34,7 +35,7 @@ class Settings(SpecModel):
     """``nodes``: node -> how many species it was taught."""
 
     name: str
-    architecture: Literal["parent_child", "flat"]
+    architecture: ArchitectureKind
     fit_on: Literal["train", "train_val", "full"]
     group_of: dict[str, str]
     nodes: dict[str, int]
@@ -65,6 +66,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         group_of=s.group_of,
         counts=counts,
         nodes=[_node(name, num_species, inputs) for name, num_species in s.nodes.items()],
+        ablation=_ablation(inputs),
         dataset=_dataset(manifest, s, counts),
         lineage=(),
         read_photo=photo_reader(manifest, inputs["photographs"]),
@@ -75,7 +77,9 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
 def _node(name: str, num_species: int, inputs: Mapping[str, Path]) -> NodeRow:
     node = Node.model_validate_json((inputs[f"export/{name}"] / "node.json").read_bytes())
     metrics = Metrics.model_validate_json((inputs[f"evaluate/{name}"] / "metrics.json").read_bytes())
-    curves = json.loads((inputs[f"train/{name}"] / "notes" / "curves.json").read_text())
+    # A head that was solved rather than trained has no curve.
+    taught = inputs.get(f"train/{name}")
+    curves = json.loads((taught / "notes" / "curves.json").read_text()) if taught else []
     curve = [
         CurvePoint(
             step=row["step"], train_loss=row.get("loss"), val_loss=row.get("val_loss"), val_top1=row.get("val_top1")
@@ -83,6 +87,13 @@ def _node(name: str, num_species: int, inputs: Mapping[str, Path]) -> NodeRow:
         for row in curves
     ]
     return node_row(name, metrics, num_species=num_species, temperature=node.temperature, seconds=None, curve=curve)
+
+
+def _ablation(inputs: Mapping[str, Path]) -> list[Variation]:
+    if "ablation" not in inputs:
+        return []
+    rows = json.loads((inputs["ablation"] / "ablation.json").read_text())
+    return [Variation.model_validate(row) for row in rows]
 
 
 def _dataset(manifest: Path, s: Settings, counts: Mapping[str, SplitCounts]) -> DatasetPanel:

@@ -36,6 +36,23 @@ class Trunk(nn.Module):
         return features
 
 
+class BothWays(nn.Module):
+    """The mean of what a trunk makes of a photograph and of its mirror image: two looks, about a point of top-1."""
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        features: Tensor = (self.trunk(images_BCHW) + self.trunk(images_BCHW.flip(3))) / 2
+        return features
+
+
+def as_served(trunk: Trunk, backbone: Backbone) -> nn.Module:
+    """With as many looks at a photograph as are declared."""
+    return BothWays(trunk) if backbone.looks == 2 else trunk
+
+
 def empty_trunk(backbone: Backbone) -> Trunk:
     """The network without meaningful weights, to load a state into. Raises ConfigError for an unknown name."""
     return Trunk(_body(backbone, pretrained=False), backbone)

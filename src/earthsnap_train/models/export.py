@@ -23,9 +23,10 @@ from earthsnap_train.data.image_file import open_rgb
 from earthsnap_train.data.preprocess import Preprocessing, prepare
 from earthsnap_train.data.shards import RecordFolder
 from earthsnap_train.errors import StageError
-from earthsnap_train.models.backbone import empty_trunk
+from earthsnap_train.models.backbone import as_served, empty_trunk
 from earthsnap_train.models.calibration import fit_temperature
-from earthsnap_train.models.embed import MAX_MEGAPIXELS, Embeddings, preprocessing
+from earthsnap_train.models.embed import MAX_MEGAPIXELS, preprocessing
+from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.family import Floats, Node, softmax
 from earthsnap_train.models.heads import head_to_onnx, load_head
 from earthsnap_train.models.quantize import quantize, require_faithful
@@ -54,9 +55,10 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     taught, trunk = inputs["train"], inputs["trunk"]
     weight_CF, bias_C = load_head(taught / "head.safetensors")
     head_to_onnx(out / "head.onnx", weight_CF=weight_CF, bias_C=bias_C)
-    network = empty_trunk(s.backbone).eval()
     own_trunk = (taught / "trunk.safetensors").is_file()
-    network.load_state_dict(load_file((taught if own_trunk else trunk) / "trunk.safetensors"))
+    looks_once = empty_trunk(s.backbone)
+    looks_once.load_state_dict(load_file((taught if own_trunk else trunk) / "trunk.safetensors"))
+    network = as_served(looks_once, s.backbone).eval()
     pictures = Pictures({n: path for n, path in inputs.items() if n.startswith("records/")}, preprocessing(s.backbone))
     examples = Examples.read(inputs["examples"])
     if own_trunk:
@@ -103,7 +105,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         probabilities = softmax(onnx_BC, temperature), softmax(torch_BC, temperature)
         parity = {"max_difference": require_equal(*probabilities, backbone=s.backbone.name)}
     else:
-        parity = {"lost_share": require_faithful(onnx_BF, torch_BF, backbone=s.backbone.name)}
+        parity = {"lost_share": require_faithful(onnx_BF, torch_BF, backbone=s.backbone.name, quantization="int8")}
     (out / "node.json").write_text(node.model_dump_json(indent=1))
     (out / "notes").mkdir()
     (out / "notes" / "parity.json").write_text(json.dumps(parity))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from earthsnap_train.data.preprocess import Preprocessing
-from earthsnap_train.spec.architecture import Routing
+from earthsnap_train.spec.architecture import ArchitectureKind, Routing
 
 Floats = NDArray[np.float32]
 
@@ -22,12 +22,13 @@ Floats = NDArray[np.float32]
 class Node(BaseModel):
     """One exported classifier. ``trunk`` and ``head`` are sha256 of their ONNX files; equal trunks run once.
 
-    ``quantization``: of the trunk.
+    ``targets``: what its classes are; ``clusters`` are parts of a group, named ``<group>/<number>``. ``quantization``: of
+    the trunk.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    targets: Literal["groups", "species"]
+    targets: Literal["groups", "species", "clusters"]
     classes: tuple[str, ...]
     temperature: float
     trunk: str
@@ -51,7 +52,7 @@ class Family(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    architecture: Literal["parent_child", "flat"]
+    architecture: ArchitectureKind
     nodes: dict[str, Node]
     species: tuple[str, ...]
     group_of: dict[str, str]
@@ -76,7 +77,7 @@ class Family(BaseModel):
     @cached_property
     def root(self) -> Node:
         """The node that sees every photograph."""
-        return self.nodes["parent" if self.architecture == "parent_child" else "flat"]
+        return self.nodes["flat" if self.architecture == "flat" else "parent"]
 
     @cached_property
     def _place(self) -> Mapping[str, int]:
@@ -92,11 +93,22 @@ class Family(BaseModel):
         return {group: np.flatnonzero(self._owners == place) for group, place in self._place.items()}
 
     @cached_property
+    def _groups_of_root(self) -> NDArray[np.intp]:
+        """The place of the group that each of the root's classes belongs to [C]."""
+        match self.root.targets:
+            case "species":
+                groups = [self.group_of[name] for name in self.root.classes]
+            case "clusters":
+                groups = [name.rpartition("/")[0] for name in self.root.classes]
+            case "groups":
+                groups = list(self.root.classes)
+        return np.asarray([self._place[group] for group in groups], dtype=np.intp)
+
+    @cached_property
     def _columns(self) -> NDArray[np.intp]:
-        """Where the root's classes are: each group's [G] for a root taught groups, else each species' [S]."""
+        """Where each species' class is [S], for a root taught species."""
         column = {name: place for place, name in enumerate(self.root.classes)}
-        names = self.groups if self.root.targets == "groups" else self.species
-        return np.asarray([column[name] for name in names], dtype=np.intp)
+        return np.asarray([column[name] for name in self.species], dtype=np.intp)
 
     def members(self, group: str) -> NDArray[np.intp]:
         """Places of a group's species on the species axis."""
@@ -107,10 +119,8 @@ class Family(BaseModel):
 
     def group_probabilities(self, root_BC: Floats) -> Floats:
         """The root's class probabilities [B, C] as probabilities of groups [B, G]."""
-        if self.root.targets == "groups":
-            return root_BC[:, self._columns]
         groups_BG = np.zeros((len(root_BC), len(self.groups)), dtype=np.float32)
-        np.add.at(groups_BG.T, self._owners, root_BC[:, self._columns].T)
+        np.add.at(groups_BG.T, self._groups_of_root, root_BC.T)
         return groups_BG
 
     def children_to_run(self, groups_BG: Floats) -> NDArray[np.bool_]:
@@ -135,15 +145,15 @@ class Family(BaseModel):
         asked, the parent's own division among its species stands in: that of a parent taught species, else an equal one.
         ``hard`` routing gives all mass to the first group.
         """
+        groups_BG = self.group_probabilities(root_BC)
         if self.root.targets == "species":
             species_BS = root_BC[:, self._columns]
         else:
             sizes_G = np.asarray([len(self._members[g]) for g in self.groups], dtype=np.float32)
-            species_BS = (root_BC[:, self._columns] / sizes_G)[:, self._owners]
+            species_BS = (groups_BG / sizes_G)[:, self._owners]
         if self.routing is None:
             return species_BS
         species_BS = species_BS.copy()
-        groups_BG = self.group_probabilities(root_BC)
         if self.routing.kind == "hard":
             first_B = groups_BG.argmax(axis=1)
             species_BS *= self._owners == first_B[:, None]

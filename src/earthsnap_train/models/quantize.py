@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from earthsnap_train.spec.dataset import FloraFaults, SyntheticFlora
 NUM_CALIBRATED = 64  # photographs; more change nothing
 # Of the features' variance. On plants-dev a head taught on such features loses half a point from 0.1 on, and two at 0.4.
 MAX_LOST_SHARE = 0.1
+MAX_LOST_IN_FLOATS = 1e-6  # of the same: rounding alone loses a millionth of that
 _DRAWN = SyntheticFlora(
     kind="synthetic_flora", num_species=NUM_CALIBRATED, num_groups=8, plants_per_species=1, photos_per_plant=1,
     image_px=256, seed=0, faults=FloraFaults(duplicates=0, wrong_labels=0, corrupt=0),
@@ -86,10 +88,19 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def require_faithful(quantized_BF: Floats, exact_BF: Floats, *, backbone: str) -> float:
+def require_faithful(
+    written_BF: Floats, exact_BF: Floats, *, backbone: str, quantization: Literal["none", "int8"]
+) -> float:
     """The share of the features' variance that was lost. Raises StageError beyond what heads can do without."""
     variance = float(np.square(exact_BF - exact_BF.mean(axis=0)).sum())
-    lost = float(np.square(quantized_BF - exact_BF).sum()) / max(variance, 1e-12)
+    lost = float(np.square(written_BF - exact_BF).sum()) / max(variance, 1e-12)
+    if quantization == "none" and not lost <= MAX_LOST_IN_FLOATS:
+        raise StageError(
+            f"the exported network's features differ from torch's by {lost:.2g} of their variance",
+            where=f"backbone.name={backbone}",
+            allowed=f"at most {MAX_LOST_IN_FLOATS:g}",
+            remedy="choose another backbone: this one does not survive its export to ONNX",
+        )
     if not lost <= MAX_LOST_SHARE:
         raise StageError(
             f"8-bit integers lose {lost:.0%} of what the features say about {len(exact_BF)} photographs",

@@ -5,11 +5,12 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from earthsnap_train.pipeline.one_trunk import OneTrunk
 from earthsnap_train.pipeline.plan import Plan, Stage
 from earthsnap_train.pipeline.slices import Json, of_ingest, of_network, of_photographs
 from earthsnap_train.pipeline.survey import Survey
 from earthsnap_train.pipeline.teaching import check_engine, check_names, searches_of, teaching_of
-from earthsnap_train.spec.architecture import ParentChild
+from earthsnap_train.spec.architecture import Flat, ParentChild, SharedTrunk
 from earthsnap_train.spec.dataset import SyntheticFlora
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.spec.training import OF_RANKS, Teaching
@@ -46,17 +47,24 @@ class _Compiler:
         self.species = list(self.grouping.group_of)
         self.taught_groups = [g for g in self.grouping.groups if len(self.grouping.members(g)) > 1]
         architecture = spec.architecture
-        if isinstance(architecture, ParentChild):
+        if isinstance(architecture, ParentChild | SharedTrunk):
             self.family_nodes = ["parent", *(f"child/{g}" for g in self.taught_groups)]
         else:
             self.family_nodes = ["flat"]
         with_flat = spec.evaluation.flat != "off" and "flat" not in self.family_nodes
         self.nodes = [*self.family_nodes, *(["flat"] if with_flat else [])]
-        self.teaching = {node: self._teaching(node) for node in self.nodes}
+        self.one_trunk: OneTrunk | None = None
+        if isinstance(architecture, SharedTrunk):
+            self.one_trunk = OneTrunk(spec, architecture, self.grouping, splits=SPLITS)
+        taught = self.one_trunk.taught if self.one_trunk else self.nodes
+        self.teaching = {node: self._teaching(node) for node in taught}
+        if not taught:
+            teaching_of(spec, self.nodes[0], ranks=found.taxonomy.ranks)  # refuses what heads alone do not have
+        self.served_trunk = self.one_trunk.trunk if self.one_trunk else "trunk"
         self.photographs: dict[str, str] = {"manifest": "ingest", "photographs": "@photographs"}
         if isinstance(spec.dataset.source, SyntheticFlora):
             self.photographs["photographs"] = "draw:photographs"
-        check_names(spec.nodes, "nodes", self.nodes)
+        check_names(spec.nodes, "nodes", taught)
         self.searches: Mapping[str, tuple[list[str], Sought]] = {}
         if isinstance(spec.tuning, Search):
             tuned = {node: teaching for node, teaching in self.teaching.items() if not self._is_probe(node)}
@@ -70,7 +78,7 @@ class _Compiler:
         yield self._ingest()
         for group in self.grouping.groups:
             yield self._select(f"child/{group}")
-        for node in self.nodes:
+        for node in self.teaching:
             if not node.startswith("child/"):
                 yield self._select(node)
         for group in self.grouping.groups:
@@ -81,8 +89,16 @@ class _Compiler:
                 yield self._embed(group)
         for search in self.searches:
             yield self._tune(search)
-        for node in self.nodes:
-            yield from self._node(node)
+        if self.one_trunk:
+            for node in self.one_trunk.taught:
+                yield self._train(f"train/{node}", node, SPLITS["train"])
+            yield from self.one_trunk.stages(
+                self._stage, nodes=self.nodes, trunk_settings=self._trunk().settings, photographs=self.photographs,
+                species=self.species,
+            )  # fmt: skip
+        else:
+            for node in self.nodes:
+                yield from self._node(node)
         yield self._evaluate_family()
         yield self._bundle()
         yield self._report()
@@ -138,7 +154,8 @@ class _Compiler:
         weights = self.spec.backbone.weights
         package = weights.package if weights.kind == "package" else None
         # Where a file lies is no part of what it is: its content is an input.
-        onnx = any(teaching.method != "full" for teaching in self.teaching.values())
+        onnx = self.served_trunk == "trunk" and bool(self.one_trunk)
+        onnx |= any(teaching.method != "full" for teaching in self.teaching.values())
         backbone = of_network(self.spec.backbone, exported=onnx) | {
             "weights": {"kind": weights.kind, "file": None, "package": package}
         }
@@ -246,15 +263,24 @@ class _Compiler:
 
     def _judged(self, node: str) -> str:
         """Where the judged weights come from: those that have seen test can judge nothing."""
+        if self.one_trunk:
+            return f"{self.one_trunk.judged}:{node}"
         return f"reexport/{node}" if self.spec.training.fit_on == "train_val" else f"export/{node}"
 
+    def _evaluated(self, node: str) -> str:
+        return f"evaluate/heads:{node}" if self.one_trunk else f"evaluate/{node}"
+
     def _released(self, node: str) -> str:
+        if self.one_trunk:
+            return f"{self.one_trunk.released}:{node}"
         return f"export/{node}" if self.spec.training.fit_on == "train" else f"reexport/{node}"
 
     def _evaluate_family(self) -> Stage:
-        inputs = {"manifest": "ingest", "trunk": "trunk"}
+        inputs = {"manifest": "ingest", "trunk": self.served_trunk}
         inputs |= {f"export/{node}": self._judged(node) for node in self.nodes}
-        inputs |= {f"evaluate/{node}": f"evaluate/{node}" for node in self.nodes}
+        inputs |= {f"evaluate/{node}": self._evaluated(node) for node in self.nodes}
+        if self.one_trunk:
+            inputs["originals"] = "embed/originals"
         settings: Json = {
             "family": self._family(),
             "evaluated": list(self.nodes),
@@ -266,7 +292,7 @@ class _Compiler:
         )  # fmt: skip
 
     def _bundle(self) -> Stage:
-        inputs = {"manifest": "ingest", "trunk": "trunk", "evaluated": "evaluate/family"}
+        inputs = {"manifest": "ingest", "trunk": self.served_trunk, "evaluated": "evaluate/family"}
         inputs |= {f"export/{node}": self._released(node) for node in self.family_nodes}
         settings: Json = {
             "name": self.spec.name,
@@ -285,11 +311,11 @@ class _Compiler:
     def _report(self) -> Stage:
         inputs = {"manifest": "ingest", "family": "evaluate/family"}
         for node in self.nodes:
-            inputs |= {
-                f"export/{node}": self._judged(node),
-                f"evaluate/{node}": f"evaluate/{node}",
-                f"train/{node}": f"train/{node}",
-            }
+            inputs |= {f"export/{node}": self._judged(node), f"evaluate/{node}": self._evaluated(node)}
+            if not self.one_trunk:
+                inputs[f"train/{node}"] = f"train/{node}"
+        if self.one_trunk and self.spec.evaluation.ablation:
+            inputs["ablation"] = "ablate"
         settings: Json = {
             "name": self.spec.name,
             "architecture": self.spec.architecture.kind,
@@ -332,15 +358,15 @@ class _Compiler:
         return [node.removeprefix("child/")] if node.startswith("child/") else list(self.grouping.groups)
 
     def _targets(self, node: str) -> Literal["groups", "species"]:
-        is_parent = node == "parent" and isinstance(self.spec.architecture, ParentChild)
-        return self.spec.architecture.parent.targets if is_parent else "species"  # type: ignore[union-attr]
+        architecture = self.spec.architecture
+        return architecture.parent.targets if node == "parent" and isinstance(architecture, ParentChild) else "species"
 
     def _classes(self, node: str) -> list[JsonValue]:
         return list(self.grouping.groups) if self._targets(node) == "groups" else list(self._species_of(node))
 
     def _family(self) -> Json:
         architecture = self.spec.architecture
-        routing = architecture.routing.model_dump() if isinstance(architecture, ParentChild) else None
+        routing = architecture.routing.model_dump() if not isinstance(architecture, Flat) else None
         return {
             "architecture": architecture.kind,
             "nodes": list(self.family_nodes),

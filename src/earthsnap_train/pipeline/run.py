@@ -218,5 +218,7 @@ def next_command(spec: RunSpec, release: Release) -> str:
     return f"earthsnap predict PHOTO.jpg release={release.name}"
 
 
-def _node_seconds(node: str, plan: Plan, seconds: Mapping[str, float]) -> float:
-    return round(sum(seconds.get(s.name, 0.0) for s in plan.stages if s.node == node), 2)
+def _node_seconds(node: str, plan: Plan, seconds: Mapping[str, float]) -> float | None:
+    """None for a node that was taught together with others."""
+    own = [stage.name for stage in plan.stages if stage.node == node and stage.kind != "select"]
+    return round(sum(seconds.get(name, 0.0) for name in own), 2) if own else None

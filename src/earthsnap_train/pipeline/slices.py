@@ -39,8 +39,8 @@ def without_places(source: Source) -> Json:
 def of_network(backbone: Backbone, *, exported: bool = False) -> Json:
     """The backbone without where its weights come from: those are an input. How it is exported teaches nothing."""
     weights: Json = {"weights": {"kind": "none", "file": None, "package": None}}
-    quantization: Json = {} if exported else {"quantization": "none"}
-    return backbone.model_dump(mode="json") | weights | quantization
+    export: Json = {} if exported else {"quantization": "none", "looks": 1}
+    return backbone.model_dump(mode="json") | weights | export
 
 
 def of_photographs(spec: RunSpec) -> Json:

@@ -39,6 +39,9 @@ KINDS: Mapping[str, Kind] = {
         libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime", "pillow", "numpy"),
     ),
     "embed": Kind(run="models.embed:run", revision=4, libraries=("onnxruntime", "pillow"), uses_gpu=True),
+    "embed_originals": Kind(
+        run="models.embed:run_originals", revision=1, libraries=("onnxruntime", "pillow"), uses_gpu=True
+    ),
     "tune": Kind(
         run="training.search:run", revision=1, libraries=("torch", "timm", "torchvision", "optuna"), uses_gpu=True
     ),
@@ -46,8 +49,11 @@ KINDS: Mapping[str, Kind] = {
     "export": Kind(
         run="models.export:run", revision=3, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime", "pillow")
     ),
+    "heads": Kind(run="training.heads:run", revision=1, libraries=("torch", "scipy", "onnx"), uses_gpu=True),
     # -> what they are worth
     "evaluate": Kind(run="evaluation.evaluate_node:run", revision=1, libraries=("onnxruntime", "pillow")),
+    "evaluate_heads": Kind(run="evaluation.evaluate_heads:run", revision=1, libraries=("onnxruntime",)),
+    "ablate": Kind(run="training.ablate:run", revision=1, libraries=("torch", "scipy"), uses_gpu=True),
     "evaluate_family": Kind(run="evaluation.evaluate_family:run", revision=4, libraries=("onnxruntime", "pillow")),
     # -> a release that waits for a person
     "bundle": Kind(run="release.bundle:run", revision=4, libraries=("onnxruntime", "pillow")),

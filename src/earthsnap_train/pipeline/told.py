@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from earthsnap_train.evaluation.predictions import FamilyPredictions
+from earthsnap_train.evaluation.report import NodeRow
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.pipeline.run import Finished
 from earthsnap_train.pipeline.store import Store
@@ -24,8 +25,8 @@ from earthsnap_train.pipeline.told_trials import tuned
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking.port import Asset, Confusion, Rows, TrackedFamily, TrackedRun
 
-PREPARING = ("draw", "ingest", "select", "records", "trunk", "embed")
-JUDGING = ("export", "evaluate", "evaluate_family", "bundle", "report")
+PREPARING = ("draw", "ingest", "select", "records", "trunk", "embed", "embed_originals")
+JUDGING = ("heads", "export", "evaluate", "evaluate_heads", "evaluate_family", "bundle", "report")
 MOST_MANIFEST_BYTES = 50_000_000
 DESCRIBING = ("release.json", "family.json", "taxonomy.parquet", "MODEL_CARD.md", "report/report.html")
 NETWORKS = ("nodes/*.onnx", "trunks/*.onnx")
@@ -92,19 +93,13 @@ class _Telling:
 
     def _train(self, stage: str) -> TrackedRun:
         node = stage.removeprefix("train/")
-        judged = next(row for row in self._data.nodes if row.node == node)
+        judged = next((row for row in self._data.nodes if row.node == node), None)  # a shared trunk is no node
         return TrackedRun(
             name=stage,
             job_type=f"train-{node.split('/')[0]}",
             rows=_curve(self._folders[stage] / "notes" / "curves.json"),
             machine=self._machine.during([stage]),
-            summary={
-                "test_top1": judged.top1.value,
-                "test_top5": judged.top5.value,
-                "test_ece": judged.ece,
-                "num_species": judged.num_species,
-                "seconds": self._seconds([stage]),
-            },
+            summary={"seconds": self._seconds([stage])} | (_worth(judged) if judged else {}),
             uses=[self._dataset.reference],
         )
 
@@ -138,6 +133,15 @@ class _Telling:
         species = sorted(row.name.species_id for row in self._data.species)
         named = zip(said.species_id.tolist(), said.predicted_species.tolist(), strict=True)
         return Confusion(title="Species: what was taken for what", names=species, pairs=list(named))
+
+
+def _worth(judged: NodeRow) -> dict[str, float]:
+    return {
+        "test_top1": judged.top1.value,
+        "test_top5": judged.top5.value,
+        "test_ece": judged.ece,
+        "num_species": judged.num_species,
+    }
 
 
 def _curve(path: Path) -> Rows:

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from earthsnap_train.data.photographs import Photographs
 from earthsnap_train.models.family import Family, Node
-from earthsnap_train.spec.architecture import Certain, Routing
+from earthsnap_train.spec.architecture import ArchitectureKind, Certain, Routing
 from earthsnap_train.spec.model import SpecModel
 
 
 class FamilySettings(SpecModel):
     """``species``: the order of every species axis. ``nodes``: those that answer, each an input ``export/<node>``."""
 
-    architecture: Literal["parent_child", "flat"]
+    architecture: ArchitectureKind
     nodes: list[str]
     species: list[str]
     group_of: dict[str, str]

@@ -22,7 +22,11 @@ def model_card(
 ) -> str:
     """``licences``: licence of the photographs -> how many carry it."""
     children = sum(1 for node in family.nodes if node.startswith("child/"))
-    build = f"a parent and {children} children" if family.architecture == "parent_child" else "one flat network"
+    build = {
+        "parent_child": f"a parent and {children} children",
+        "shared_trunk": f"a parent and {children} children on one trunk",
+        "flat": "one flat network",
+    }[family.architecture]
     weakest = sorted(metrics.classes, key=lambda row: (row.recall.value, row.name))[:NUM_WEAKEST]
     lines = [
         f"# {name}",

@@ -11,7 +11,7 @@ NUM_NAMED = 50
 
 def release_notes(new: Side, comparison: Comparison | None, *, date: str) -> str:
     """``comparison`` with the champion; None where there was none."""
-    groups = f" in {new.num_groups} groups" if new.architecture == "parent_child" else ""
+    groups = f" in {new.num_groups} groups" if new.architecture != "flat" else ""
     lines = [f"# {new.release}", "", f"{date}. Names {new.num_species} species{groups}.", ""]
     lines += _first(new) if comparison is None else _beside(comparison)
     return "\n".join(lines)

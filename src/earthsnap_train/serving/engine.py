@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +100,13 @@ class Models:
         return softmax(self.logits(node, features_BF), node.temperature)
 
 
-class _Seen:
+class Heads(Protocol):
+    """What ``Engine`` asks once it has features; ``Models``, or heads that are nowhere but in memory."""
+
+    def probabilities(self, node: Node, features_BF: Floats) -> Floats: ...
+
+
+class _Looks:
     """What trunks make of one batch: each looks at a photograph once, whichever nodes ask for it, and only when asked."""
 
     def __init__(self, models: Models, images_BCHW: NDArray[np.uint8]) -> None:
@@ -118,6 +124,43 @@ class _Seen:
         return np.stack([self._features[trunk, row] for row in rows])
 
 
+class _Seen:
+    """Features of one trunk [B, F] that are there already."""
+
+    def __init__(self, features_BF: Floats) -> None:
+        self._features_BF = features_BF
+
+    def by(self, trunk: str, rows_N: NDArray[np.intp]) -> Floats:
+        """[N, F]."""
+        return self._features_BF[rows_N]
+
+
+def route(family: Family, heads: Heads, features_BF: Floats) -> Answer:
+    """Routes what the one trunk of ``family`` made of a batch."""
+    return _route(family, heads, _Seen(features_BF), len(features_BF))
+
+
+def _route(family: Family, heads: Heads, seen: _Looks | _Seen, num_images: int) -> Answer:
+    root_BC = heads.probabilities(family.root, seen.by(family.root.trunk, np.arange(num_images)))
+    groups_BG = family.group_probabilities(root_BC)
+    chosen_BG = family.children_to_run(groups_BG)
+    asked: dict[str, tuple[NDArray[np.intp], Floats]] = {}
+    children_run_B = np.zeros(num_images, dtype=np.intp)
+    for place, group in enumerate(family.groups):
+        rows_N = np.flatnonzero(chosen_BG[:, place])
+        child = family.child(group)
+        if len(rows_N) == 0:
+            continue
+        if child is None:
+            asked[group] = (rows_N, np.ones((len(rows_N), 1), dtype=np.float32))
+            continue
+        children_run_B[rows_N] += 1
+        asked[group] = (rows_N, heads.probabilities(child, seen.by(child.trunk, rows_N)))
+    return Answer(
+        species_BS=family.species_probabilities(root_BC, asked), groups_BG=groups_BG, children_run_B=children_run_B
+    )
+
+
 class Engine:
     """Routes photographs through a family; a trunk that several nodes share runs once a photograph."""
 
@@ -132,27 +175,7 @@ class Engine:
 
     def answer(self, images_BCHW: NDArray[np.uint8]) -> Answer:
         """Routes a batch through the family."""
-        family = self.family
-        seen = _Seen(self.models, images_BCHW)
-        root_BF = seen.by(family.root.trunk, np.arange(len(images_BCHW)))
-        root_BC = self.models.probabilities(family.root, root_BF)
-        groups_BG = family.group_probabilities(root_BC)
-        chosen_BG = family.children_to_run(groups_BG)
-        asked: dict[str, tuple[NDArray[np.intp], Floats]] = {}
-        children_run_B = np.zeros(len(images_BCHW), dtype=np.intp)
-        for place, group in enumerate(family.groups):
-            rows_N = np.flatnonzero(chosen_BG[:, place])
-            child = family.child(group)
-            if len(rows_N) == 0:
-                continue
-            if child is None:
-                asked[group] = (rows_N, np.ones((len(rows_N), 1), dtype=np.float32))
-                continue
-            children_run_B[rows_N] += 1
-            asked[group] = (rows_N, self.models.probabilities(child, seen.by(child.trunk, rows_N)))
-        return Answer(
-            species_BS=family.species_probabilities(root_BC, asked), groups_BG=groups_BG, children_run_B=children_run_B
-        )
+        return _route(self.family, self.models, _Looks(self.models, images_BCHW), len(images_BCHW))
 
     def top(self, species_S: Floats, count: int) -> Sequence[tuple[str, float]]:
         """The likeliest species of one photograph, best first."""

@@ -29,6 +29,26 @@ class Parent(SpecModel):
 Certain = Annotated[float, Field(ge=0.5, lt=1)]
 
 
+class Heads(SpecModel):
+    """Linear heads on the features of one trunk, each solved to its optimum (L2-regularised logistic regression).
+
+    ``weight_decay``: of the mean cross-entropy, in units of the features' common scale.
+    """
+
+    weight_decay: Annotated[float, Field(gt=0)]
+    max_iterations: Annotated[int, Field(ge=1)]
+
+
+class TrunkParent(SpecModel):
+    """What the parent of a ``shared_trunk`` is taught; ``auto``: whichever makes the family likeliest on val.
+
+    ``clusters``: parts of groups, of about ``species_per_cluster`` species that look alike.
+    """
+
+    targets: Literal["auto", "species", "clusters", "groups"]
+    species_per_cluster: Annotated[int, Field(ge=2)]
+
+
 class ParentChild(SpecModel):
     """A parent routes to a group, and that group's child names the species.
 
@@ -41,6 +61,19 @@ class ParentChild(SpecModel):
     routing: Routing
 
 
+class SharedTrunk(SpecModel):
+    """A parent and its children as heads of one trunk, which looks at each photograph once.
+
+    The trunk stays as it is (``training.method: head``) or is taught once, all species at a time.
+    """
+
+    kind: Literal["shared_trunk"]
+    unsure_below: Certain
+    parent: TrunkParent
+    heads: Heads
+    routing: Routing
+
+
 class Flat(SpecModel):
     """One network over all species."""
 
@@ -48,4 +81,5 @@ class Flat(SpecModel):
     unsure_below: Certain
 
 
-ArchitectureSpec = Annotated[ParentChild | Flat, Field(discriminator="kind")]
+ArchitectureKind = Literal["parent_child", "shared_trunk", "flat"]
+ArchitectureSpec = Annotated[ParentChild | SharedTrunk | Flat, Field(discriminator="kind")]

@@ -28,7 +28,8 @@ class Weights(SpecModel):
 class Backbone(SpecModel):
     """``crop_fraction``: the share of the shorter side that the centre crop keeps. ``mean``/``std``: of values in 0..1.
 
-    ``quantization``: of the exported network, which is the one that is evaluated and served.
+    ``quantization``: of the exported network, which is the one that is evaluated and served. ``looks``: 2 looks at a
+    photograph and at its mirror image.
     """
 
     library: Literal["timm", "torchvision"]
@@ -40,3 +41,4 @@ class Backbone(SpecModel):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     quantization: Literal["none", "int8"]
+    looks: Literal[1, 2]

@@ -32,10 +32,12 @@ class Evaluation(SpecModel):
     """``flat``: ``off``, ``probe`` (a linear head on frozen embeddings, seconds) or ``full`` (trained as a child is).
 
     ``gates``: metric name as in summary.json (``family.top1``, ``nodes.parent.ece``) -> its bound. Those below
-    ``champion.`` are judged when the release stands beside the one in production, if there is one.
+    ``champion.`` are judged when the release stands beside the one in production, if there is one. ``ablation``: of a
+    shared trunk, what each of its parts is worth.
     """
 
     flat: Literal["off", "probe", "full"]
+    ablation: bool
     gates: Annotated[dict[str, Gate], BeforeValidator(_dotted)]
 
     @property

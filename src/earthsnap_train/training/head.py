@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from earthsnap_train.context import Context, Events
 from earthsnap_train.data.batches import ShuffledBatches
 from earthsnap_train.data.examples import Examples
-from earthsnap_train.models.embed import Embeddings
+from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.heads import Floats
 from earthsnap_train.spec.training import Teaching
 from earthsnap_train.training.classifier import Classifier

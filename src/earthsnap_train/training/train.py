@@ -19,7 +19,7 @@ from earthsnap_train.data.examples import Examples
 from earthsnap_train.data.shards import classes_digest
 from earthsnap_train.errors import EnvironmentProblem
 from earthsnap_train.models.backbone import Trunk, empty_trunk
-from earthsnap_train.models.embed import Embeddings
+from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.heads import Floats, save_head
 from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.model import SpecModel

@@ -20,10 +20,12 @@ def run(spec: RunSpec) -> tuple[int, None]:
     assert isinstance(job, ExportRecords)
     store = Store(Path(spec.paths.store))
     prepared = prepare(spec, store)
-    if job.node not in prepared.plan.nodes:
+    nodes = [stage.name.removeprefix("select/") for stage in prepared.plan.stages if stage.kind == "select"]
+    if job.node not in nodes:
         raise NotFoundError(
-            f"no node is called {job.node!r}", where="node", allowed=", ".join(prepared.plan.nodes),
-            remedy=did_you_mean(job.node, prepared.plan.nodes),
+            f"{job.node} has no examples of its own: it sees those of all groups" if job.node in prepared.plan.nodes
+            else f"no node is called {job.node!r}", where="node", allowed=", ".join(nodes),
+            remedy=did_you_mean(job.node, nodes),
         )  # fmt: skip
     select = f"select/{job.node}"
     groups = [stage.name for stage in prepared.plan.stages if stage.kind == "records"]

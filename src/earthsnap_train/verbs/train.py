@@ -138,7 +138,7 @@ def _closing(finished: Finished, console: Console) -> None:
             str(row.num_images),
             _share(row.top1),
             _share(row.top5),
-            f"{row.seconds or 0:.1f}",
+            "" if row.seconds is None else f"{row.seconds:.1f}",
         )
     table.add_section()
     metrics = data.metrics

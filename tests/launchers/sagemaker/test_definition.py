@@ -47,9 +47,11 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
         (*DEMO, "launcher.fuse=true"),
         (*DEMO, "launcher.fuse=true", "training=head_then_full", "tuning=thorough"),
         (*DEMO, "architecture=flat"),
+        (*DEMO, "architecture=shared_trunk"),
+        (*DEMO, "architecture=shared_trunk", "training=head_then_full", "training.fit_on=full", "launcher.fuse=true"),
         (*DEMO, "launcher.data_jobs=1", "launcher.training.spot=false"),
     ],
-    ids=["demo", "everything", "fused", "fused-full", "flat", "one-data-job"],
+    ids=["demo", "everything", "fused", "fused-full", "flat", "shared-trunk", "shared-trunk-taught", "one-data-job"],
 )
 def test_every_definition_holds(typed: tuple[str, ...], tmp_path: Path) -> None:
     definitions = compiled(*typed, folder=tmp_path).definitions
@@ -66,13 +68,38 @@ def test_equal_declarations_give_equal_definitions(tmp_path: Path) -> None:
 
 
 def test_every_stage_is_in_one_job(tmp_path: Path) -> None:
-    for fuse in ("false", "true"):
-        spec = declared(*ALL, f"launcher.fuse={fuse}", f"paths.groupings={tmp_path}/groupings")
+    for fuse, *typed in (
+        ("false", *ALL),
+        ("true", *ALL),
+        ("true", *DEMO, "architecture=shared_trunk", "training=full"),
+    ):
+        spec = declared(*typed, f"launcher.fuse={fuse}", f"paths.groupings={tmp_path}/groupings")
         plan = prepare(spec, Store(tmp_path / "store")).plan
         assert isinstance(spec.launcher, SageMaker)
         jobs = [job for one in compile_definitions(plan, spec.launcher).pipelines for job in one.jobs]
 
         assert sorted(s.name for job in jobs for s in job.stages) == sorted(s.name for s in plan.stages)
+
+
+def test_a_shared_trunk_is_taught_before_anything_looks_through_it_and_all_heads_are_one_pipeline(
+    tmp_path: Path,
+) -> None:
+    taught = compiled(*DEMO, "architecture=shared_trunk", "training=head_then_full", folder=tmp_path)
+
+    assert [one.name for one in taught.pipelines] == [
+        "plants-debug-data", "plants-debug-trunk", "plants-debug-heads", "plants-debug-release",
+    ]  # fmt: skip
+    trunk, heads = taught.pipelines[1:3]
+    made = [stage.name for job in trunk.jobs for stage in job.stages]
+    assert made[:2] == ["train/trunk", "trunk/taught"]
+    assert set(made[2:]) == {
+        "embed/originals",
+        *(f"embed/trunk/taught/{g}" for g in ("campanora", "heliastra", "liriandra")),
+    }
+    assert [stage.name for job in heads.jobs for stage in job.stages] == ["heads", "evaluate/heads"]
+
+    frozen = compiled(*DEMO, "architecture=shared_trunk", folder=tmp_path)
+    assert [one.name for one in frozen.pipelines] == ["plants-debug-data", "plants-debug-heads", "plants-debug-release"]
 
 
 def test_fusing_joins_what_a_node_does_to_small_jobs(tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""The stages of an ``architecture=shared_trunk`` between its photographs and what the family is worth.
+
+One trunk, left as it is or taught once; what it makes of every photograph; and all heads at a time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from pydantic import JsonValue
+
+from earthsnap_train.errors import ConfigError
+from earthsnap_train.pipeline.plan import Stage
+from earthsnap_train.pipeline.slices import Json, of_network, of_photographs
+from earthsnap_train.spec.architecture import SharedTrunk
+from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.spec.tuning import Search
+from earthsnap_train.taxonomy.grouping import Grouping
+
+NODE = "trunk"  # whose training is set as any node's
+HEADS = "heads"
+
+Make = Callable[..., Stage]
+
+
+class OneTrunk:
+    """``taught``: nodes that are trained rather than solved. ``trunk``: the stage whose trunk is served."""
+
+    def __init__(
+        self, spec: RunSpec, architecture: SharedTrunk, grouping: Grouping, *, splits: Mapping[str, list[JsonValue]]
+    ) -> None:
+        """Raises ConfigError for settings of a training, or a search for them, where nothing is trained."""
+        self._spec = spec
+        self._architecture = architecture
+        self._grouping = grouping
+        self._splits = splits
+        self.taught = () if spec.training.method == "head" else (NODE,)
+        self.trunk = "trunk/taught" if self.taught else "trunk"
+        for name in spec.nodes:
+            if name not in self.taught:
+                raise ConfigError(
+                    f"{name} is not trained: the heads of a shared trunk are all solved alike",
+                    where=f"nodes.{name}",
+                    allowed=", ".join(self.taught) or "none, for the trunk stays as it is",
+                    remedy="architecture.heads has their settings",
+                )
+        if isinstance(spec.tuning, Search) and not self.taught:
+            raise ConfigError(
+                "the heads of a frozen trunk are solved to their optimum: there is nothing to search",
+                where="tuning",
+                remedy="tuning=none, or training=head_then_full, which teaches the trunk",
+            )
+
+    @property
+    def judged(self) -> str:
+        """The stage whose heads are evaluated: those that have seen test can judge nothing."""
+        return "reheads" if self._spec.training.fit_on == "train_val" else HEADS
+
+    @property
+    def released(self) -> str:
+        return HEADS if self._spec.training.fit_on == "train" else "reheads"
+
+    def stages(
+        self,
+        make: Make,
+        *,
+        nodes: Sequence[str],
+        trunk_settings: Json,
+        photographs: Mapping[str, str],
+        species: Sequence[str],
+    ) -> Iterator[Stage]:
+        """``make``: builds a stage as every other of the plan is built."""
+        spec = self._spec
+        examples = {f"examples/{group}": f"select/child/{group}" for group in self._grouping.groups}
+        if self.taught:
+            yield make(
+                self.trunk,
+                "trunk",
+                node=NODE,
+                inputs={"taught": f"train/{NODE}"},
+                settings=trunk_settings | {"onnx": True},
+            )
+        for group in self._grouping.groups:
+            yield make(
+                self._embed(group), "embed", node=NODE if self.taught else None,
+                inputs={"records": f"records/{group}", "trunk": self.trunk},
+                settings={
+                    "backbone": of_network(spec.backbone, exported=True),
+                    "splits": list(self._splits[spec.training.fit_on]),
+                    "mirrored": spec.training.augmentation.horizontal_flip,
+                },
+                images=self._grouping.members(group),
+            )  # fmt: skip
+        yield make(
+            "embed/originals", "embed_originals", node=NODE if self.taught else None,
+            inputs=examples | {"manifest": "ingest", "trunk": self.trunk},
+            sources={"photographs": photographs["photographs"]},
+            settings={
+                "backbone": of_network(spec.backbone, exported=True),
+                "photographs": of_photographs(spec),
+                "splits": ["val", "test"],
+            },
+            images=species,
+        )  # fmt: skip
+        yield self._heads(make, HEADS, "train", examples | {"originals": "embed/originals"}, species)
+        if self.released != HEADS:
+            yield self._heads(make, "reheads", spec.training.fit_on, examples | {"calibrated": HEADS}, species)
+        if spec.evaluation.ablation:
+            yield self._heads(
+                make,
+                "ablate",
+                "train",
+                examples | {"originals": "embed/originals", "manifest": "ingest", "heads": HEADS},
+                species,
+            )
+        yield make(
+            "evaluate/heads", "evaluate_heads", node=HEADS,
+            inputs=examples | {"manifest": "ingest", "originals": "embed/originals", "heads": self.judged},
+            settings={"nodes": list(nodes)}, images=species,
+        )  # fmt: skip
+
+    def _heads(self, make: Make, name: str, fit_on: str, inputs: Mapping[str, str], species: Sequence[str]) -> Stage:
+        training = self._spec.training
+        adjusted = training.imbalance == "logit_adjustment"
+        settings: Json = {
+            "groups": {group: list(self._grouping.members(group)) for group in self._grouping.groups},
+            "parent": self._architecture.parent.model_dump(),
+            "routing": self._architecture.routing.model_dump(),
+            "lesson": {
+                "heads": self._architecture.heads.model_dump(),
+                "label_smoothing": training.label_smoothing,
+                "balance": "none" if adjusted else training.imbalance,
+                "adjusted": adjusted,
+            },
+            "splits": list(self._splits[fit_on]),
+            "flat": self._spec.evaluation.flat != "off",
+            "quantization": self._spec.backbone.quantization,
+        }
+        embeds = {f"embed/{group}": self._embed(group) for group in self._grouping.groups}
+        return make(
+            name,
+            "ablate" if name == "ablate" else "heads",
+            node=HEADS,
+            inputs={**inputs, **embeds, "trunk": self.trunk},
+            settings=settings,
+            images=species,
+        )
+
+    def _embed(self, group: str) -> str:
+        return f"embed/{self.trunk}/{group}"

@@ -1,0 +1,107 @@
+"""Stage ``ablate``: solves the heads again with one part changed at a time, and names the test split with each.
+
+Writes ``ablation.json``, a list of ``Variation``. Everything else is as the family's own: the trunk, the photographs, the
+calibration on val.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from earthsnap_train.context import Context
+from earthsnap_train.data.examples import Examples
+from earthsnap_train.evaluation.ablation import variations
+from earthsnap_train.evaluation.intervals import number_clusters
+from earthsnap_train.models.family import Node
+from earthsnap_train.taxonomy.tree import Taxonomy
+from earthsnap_train.training.cascade import Cascade, Shown, Solved, Targets, class_of_parent, solve_node
+from earthsnap_train.training.heads import CANDIDATES, Settings, read_originals, read_shown
+from earthsnap_train.training.logistic import Lesson
+
+Probabilities = NDArray[np.float32]
+
+
+def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
+    s = Settings.model_validate(settings)
+    torch.set_num_threads(context.resources.threads)
+    test = read_originals(inputs, list(s.groups), "test")
+    clusters = [
+        cluster for group in s.groups for cluster in Examples.read(inputs[f"examples/{group}"]).of("test").cluster_ids
+    ]
+    taught = Node.model_validate_json((inputs["heads"] / "parent" / "node.json").read_bytes()).targets
+    bench = _Bench(s, inputs, "cuda" if context.resources.accelerator == "cuda" else "cpu")
+    named: dict[str, Probabilities] = {}
+    for name, p_BS in bench.named(test, taught):
+        named[name] = p_BS
+        context.events.progress(len(named), len(named) + 1, "variations")
+    group_of = {species: group for group, members in s.groups.items() for species in members}
+    taxonomy = Taxonomy.read(inputs["manifest"] / "taxonomy.parquet")
+    rows = variations(list(group_of), test.species_N, named, taxonomy, group_of, number_clusters(clusters, len(test)))
+    (out / "ablation.json").write_text(json.dumps([row.model_dump() for row in rows], indent=1))
+
+
+class _Bench:
+    """What every variation shares: photographs to learn from and to calibrate on."""
+
+    def __init__(self, s: Settings, inputs: Mapping[str, Path], device: str) -> None:
+        self.s = s
+        self.device = device
+        self.shown = {group: read_shown(inputs, group, s.splits) for group in s.groups}
+        self.val = read_originals(inputs, list(s.groups), "val")
+
+    def named(self, test: Shown, taught: Targets) -> Iterator[tuple[str, Probabilities]]:
+        s, seen_NF = self.s, test.as_served
+        declared = self.cascade(taught, s.lesson)
+        yield "as declared", declared.answer(seen_NF).species_BS
+        for targets in CANDIDATES:
+            if targets != taught:
+                varied = Cascade(
+                    parent=self.parent(targets, s.lesson),
+                    children=declared.children,
+                    groups=s.groups,
+                    routing=s.routing,
+                )
+                yield f"parent taught {targets}", varied.answer(seen_NF).species_BS
+        other = "soft" if s.routing.kind == "hard" else "hard"
+        routed = Cascade(
+            parent=declared.parent, children=declared.children, groups=s.groups,
+            routing=s.routing.model_copy(update={"kind": other}),
+        )  # fmt: skip
+        yield f"{other} routing", routed.answer(seen_NF).species_BS
+        raw = Cascade(
+            parent=declared.parent.at(1.0), children={g: child.at(1.0) for g, child in declared.children.items()},
+            groups=s.groups, routing=s.routing,
+        )  # fmt: skip
+        yield "no temperatures", raw.answer(seen_NF).species_BS
+        adjusted = s.lesson.model_copy(update={"adjusted": not s.lesson.adjusted, "balance": "none"})
+        name = "no logit adjustment" if s.lesson.adjusted else "logit adjustment"
+        yield name, self.cascade(taught, adjusted).answer(seen_NF).species_BS
+        if next(iter(self.shown.values())).features_NVF.shape[1] > 1:
+            yield "mirror images not taught", self.cascade(taught, s.lesson, views=1).answer(seen_NF).species_BS
+        yield "one flat head", self.parent("species", s.lesson).probabilities(seen_NF)
+
+    def cascade(self, targets: Targets, lesson: Lesson, *, views: int | None = None) -> Cascade:
+        children = {
+            group: self.solved(self.shown[group], {one: one for one in members}, "species", lesson, views)
+            for group, members in self.s.groups.items()
+            if len(members) > 1
+        }
+        parent = self.parent(targets, lesson, views=views)
+        return Cascade(parent=parent, children=children, groups=self.s.groups, routing=self.s.routing)
+
+    def parent(self, targets: Targets, lesson: Lesson, *, views: int | None = None) -> Solved:
+        everything = Shown.all_of(self.shown.values())
+        class_of = class_of_parent(
+            targets, everything, self.s.groups, species_per_cluster=self.s.parent.species_per_cluster
+        )
+        return self.solved(everything, class_of, targets, lesson, views)
+
+    def solved(
+        self, shown: Shown, class_of: Mapping[str, str], targets: Targets, lesson: Lesson, views: int | None
+    ) -> Solved:
+        own = Shown(features_NVF=np.ascontiguousarray(shown.features_NVF[:, :views]), species_N=shown.species_N)
+        return solve_node(own, class_of, lesson, targets=targets, device=self.device).calibrated(self.val)

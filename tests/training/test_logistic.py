@@ -1,0 +1,94 @@
+"""A head is the optimum of a convex problem: nothing but its own photographs decides it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from earthsnap_train.models.family import softmax
+from earthsnap_train.spec.architecture import Heads
+from earthsnap_train.training.logistic import Head, Lesson, solve
+
+CLASSES = ("ash", "beech", "cedar")
+DECAY = 0.01
+
+
+def lesson(**changes: Any) -> Lesson:
+    return Lesson.model_validate(
+        {"heads": Heads(weight_decay=DECAY, max_iterations=200), "label_smoothing": 0.0, "balance": "none",
+         "adjusted": False} | changes
+    )  # fmt: skip
+
+
+def drawn(counts: tuple[int, ...] = (40, 40, 40), views: int = 1) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Features [N, V, 6] of overlapping classes, and their labels."""
+    rng = np.random.default_rng(3)
+    labels_N = np.repeat(np.arange(len(counts)), counts)
+    centres_CF = rng.normal(0, 1, size=(len(counts), 6))
+    features_NVF = centres_CF[labels_N][:, None] + rng.normal(0, 1.2, size=(len(labels_N), views, 6))
+    return features_NVF.astype(np.float32), labels_N
+
+
+def probabilities(head: Head, features_NVF: NDArray[np.float32]) -> NDArray[np.float32]:
+    return softmax(head.logits(features_NVF[:, 0]))
+
+
+def test_it_is_the_optimum_that_automatic_differentiation_finds_no_way_down_from() -> None:
+    features_NVF, labels_N = drawn()
+    head = solve(features_NVF, labels_N, CLASSES, lesson())
+    x_NF = features_NVF[:, 0]
+    scale = float(np.sqrt(x_NF.var(axis=0).mean()))
+    weight_CF = torch.from_numpy(head.weight_CF * scale).double().requires_grad_()
+    bias_C = torch.from_numpy(head.bias_C + head.weight_CF @ x_NF.mean(axis=0)).double().requires_grad_()
+    scaled_NF = torch.from_numpy((x_NF - x_NF.mean(axis=0)) / scale).double()
+    loss = torch.nn.functional.cross_entropy(scaled_NF @ weight_CF.T + bias_C, torch.from_numpy(labels_N))
+    (loss + DECAY / 2 * weight_CF.square().sum()).backward()
+    assert weight_CF.grad is not None
+    assert bias_C.grad is not None
+    assert weight_CF.grad.abs().max() < 1e-3
+    assert bias_C.grad.abs().max() < 1e-3
+
+
+def test_the_same_photographs_give_the_same_bytes() -> None:
+    first, second = (solve(*drawn(), CLASSES, lesson()) for _ in range(2))
+    assert first.weight_CF.tobytes() == second.weight_CF.tobytes()
+    assert first.bias_C.tobytes() == second.bias_C.tobytes()
+
+
+def test_the_unit_and_the_zero_of_features_change_nothing() -> None:
+    features_NVF, labels_N = drawn()
+    moved_NVF = features_NVF * 50 + 7
+    plain = probabilities(solve(features_NVF, labels_N, CLASSES, lesson()), features_NVF)
+    moved = probabilities(solve(moved_NVF, labels_N, CLASSES, lesson()), moved_NVF)
+    assert np.allclose(plain, moved, atol=2e-3)
+
+
+def test_views_of_a_photograph_share_its_weight() -> None:
+    features_NVF, labels_N = drawn()
+    twice_NVF = np.repeat(features_NVF, 2, axis=1)
+    once = solve(features_NVF, labels_N, CLASSES, lesson())
+    twice = solve(twice_NVF, labels_N, CLASSES, lesson())
+    assert np.allclose(probabilities(once, features_NVF), probabilities(twice, features_NVF), atol=2e-3)
+
+
+@pytest.mark.parametrize("changes", [{"adjusted": True}, {"balance": "balanced"}, {"balance": "sqrt"}])
+def test_a_rare_class_is_named_more_often_where_imbalance_is_answered(changes: dict[str, Any]) -> None:
+    features_NVF, labels_N = drawn((80, 80, 6))
+    plain = probabilities(solve(features_NVF, labels_N, CLASSES, lesson()), features_NVF)
+    answered = probabilities(solve(features_NVF, labels_N, CLASSES, lesson(**changes)), features_NVF)
+    assert answered[:, 2].sum() > plain[:, 2].sum() + 1
+
+
+def test_smoothed_labels_make_it_less_sure() -> None:
+    features_NVF, labels_N = drawn()
+    plain = probabilities(solve(features_NVF, labels_N, CLASSES, lesson()), features_NVF)
+    smoothed = probabilities(solve(features_NVF, labels_N, CLASSES, lesson(label_smoothing=0.2)), features_NVF)
+    assert smoothed.max(axis=1).mean() < plain.max(axis=1).mean() - 0.02
+
+
+def test_a_class_without_a_photograph_is_hardly_ever_named() -> None:
+    features_NVF, labels_N = drawn((40, 40))
+    head = solve(features_NVF, labels_N, CLASSES, lesson())
+    assert (probabilities(head, features_NVF).argmax(axis=1) < 2).all()
