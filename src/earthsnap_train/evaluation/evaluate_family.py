@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from earthsnap_train.context import Context
 from earthsnap_train.data.manifest import read_manifest
 from earthsnap_train.errors import DataError
+from earthsnap_train.evaluation.answering import judge_answers
+from earthsnap_train.evaluation.certainty import read_calibration
 from earthsnap_train.evaluation.family_metrics import family_metrics
 from earthsnap_train.evaluation.figures import Cost, Metrics, figures
 from earthsnap_train.evaluation.gates import judge
@@ -66,7 +68,8 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         groups_BG.append(answer.groups_BG)
         children_B.append(answer.children_run_B)
         context.events.progress(sum(map(len, species_BS)), len(rows), "images")
-    answers = Answers.from_probabilities(family.species, np.concatenate(species_BS))
+    all_species_BS = np.concatenate(species_BS)
+    answers = Answers.from_probabilities(family.species, all_species_BS)
     all_groups_BG, num_children_B = np.concatenate(groups_BG), np.concatenate(children_B)
     first_B = all_groups_BG.argmax(axis=1)
     group_of = family.group_of
@@ -90,12 +93,16 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     flat_node = None
     if flat is not None:
         flat_node = Node.model_validate_json((inputs["export/flat"] / "node.json").read_bytes())
+    taxonomy = Taxonomy.read(inputs["manifest"] / "taxonomy.parquet")
     metrics = family_metrics(
         predictions,
-        Taxonomy.read(inputs["manifest"] / "taxonomy.parquet"),
+        taxonomy,
         group_of,
         cost=Cost(multiply_adds=multiply_adds(family, all_groups_BG), latency_ms=None),
         flat_cost=Cost(multiply_adds=flat_node.multiply_adds, latency_ms=None) if flat_node else None,
+        answering=judge_answers(
+            predictions, all_species_BS, family.species, taxonomy, read_calibration(inputs["calibrated"])
+        ),
     )
     (out / "metrics.json").write_text(metrics.model_dump_json(indent=1))
     judged = {name: _metrics(inputs[f"evaluate/{name}"]) for name in s.evaluated}

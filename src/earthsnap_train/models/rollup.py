@@ -38,7 +38,7 @@ class Named:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lineages:
-    """The likeliest taxon of each rank within the one above it, highest first, of many photographs.
+    """The likeliest taxon of each rank within the one above it, highest first, for many photographs.
 
     ``taxon_BD``: places on the axis of ``RollUp.taxa``; a lineage that is shorter than others ends with -1, of probability 0.
     """
@@ -46,9 +46,10 @@ class Lineages:
     taxon_BD: NDArray[np.intp]
     probability_BD: NDArray[np.float64]
 
-    def said(self, unsure_below: float) -> NDArray[np.intp]:
-        """The place of each answer in its lineage [B]; -1 where nothing is likely enough."""
-        return np.asarray((self.probability_BD >= unsure_below).sum(axis=1) - 1)
+
+def answers_at(unsure_below: float, probability_BD: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The place of each answer in its lineage [B]; -1 where nothing is likely enough."""
+    return np.asarray((probability_BD >= unsure_below).sum(axis=1) - 1)
 
 
 class RollUp:
@@ -90,21 +91,25 @@ class RollUp:
         return self._taxa
 
     def lineages(self, species_BS: Floats) -> Lineages:
-        """Each row adds up to 1. With a taxon of at least a half no other of its rank can be as likely: there is one lineage."""
+        """Each row adds up to 1. Photographs that have come to the same taxon go on together."""
         running_BS = np.zeros((len(species_BS), species_BS.shape[1] + 1))
         np.cumsum(species_BS[:, self._order_S], axis=1, dtype=np.float64, out=running_BS[:, 1:])
         taxon_BD = np.full((len(species_BS), self._depth), -1, dtype=np.intp)
         probability_BD = np.zeros((len(species_BS), self._depth))
         heads = [(0, np.arange(len(species_BS)), self._roots)]
-        while heads:  # photographs that have come to the same taxon go on together
+        while heads:
             depth, rows_N, below = heads.pop()
-            mass_NT = running_BS[np.ix_(rows_N, self._ends_T[below])] - running_BS[np.ix_(rows_N, self._starts_T[below])]
+            mass_NT = (
+                running_BS[np.ix_(rows_N, self._ends_T[below])] - running_BS[np.ix_(rows_N, self._starts_T[below])]
+            )
             likeliest_N = mass_NT.argmax(axis=1)
             taxon_BD[rows_N, depth] = np.asarray(below, dtype=np.intp)[likeliest_N]
             probability_BD[rows_N, depth] = np.minimum(1.0, mass_NT[np.arange(len(rows_N)), likeliest_N])
-            for at in np.unique(likeliest_N):
-                if self._below[below[at]]:
-                    heads.append((depth + 1, rows_N[likeliest_N == at], self._below[below[at]]))
+            heads += [
+                (depth + 1, rows_N[likeliest_N == at], self._below[below[at]])
+                for at in np.unique(likeliest_N)
+                if self._below[below[at]]
+            ]
         return Lineages(taxon_BD=taxon_BD, probability_BD=probability_BD)
 
     def holds(self, taxon_BD: NDArray[np.intp], species: Sequence[str]) -> NDArray[np.bool_]:
@@ -121,7 +126,7 @@ class RollUp:
             for taxon, probability in zip(one.taxon_BD[0].tolist(), one.probability_BD[0].tolist(), strict=True)
             if taxon >= 0
         )
-        said = int(one.said(unsure_below)[0])
+        said = int(answers_at(unsure_below, one.probability_BD)[0])
         if said < 0:
             return Named(answer=None, reason="not_recognised", lineage=lineage)
         reason: Reason = "certain" if lineage[said].rank == SPECIES_RANK else "rolled_up"

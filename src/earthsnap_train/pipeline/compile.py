@@ -82,6 +82,7 @@ class _Compiler:
             yield self._tune(search)
         for node in self.nodes:
             yield from self._node(node)
+        yield self._calibrate()
         yield self._evaluate_family()
         yield self._bundle()
         yield self._report()
@@ -248,8 +249,22 @@ class _Compiler:
     def _released(self, node: str) -> str:
         return f"export/{node}" if self.spec.training.fit_on == "train" else f"reexport/{node}"
 
-    def _evaluate_family(self) -> Stage:
+    def _calibrate(self) -> Stage:
+        """By the weights of train, whichever are released: to others the photographs of val are nothing new."""
         inputs = {"manifest": "ingest", "trunk": "trunk"}
+        inputs |= {f"export/{node}": f"export/{node}" for node in self.family_nodes}
+        settings: Json = {
+            "family": self._family(),
+            "certain": self.spec.architecture.certain.model_dump(),
+            "seed": self.spec.seed,
+        }
+        return self._stage(
+            "calibrate/family", "calibrate", inputs=inputs,
+            sources={"photographs": self.photographs["photographs"]}, settings=settings, images=self.species,
+        )  # fmt: skip
+
+    def _evaluate_family(self) -> Stage:
+        inputs = {"manifest": "ingest", "trunk": "trunk", "calibrated": "calibrate/family"}
         inputs |= {f"export/{node}": self._judged(node) for node in self.nodes}
         inputs |= {f"evaluate/{node}": f"evaluate/{node}" for node in self.nodes}
         settings: Json = {
@@ -263,7 +278,7 @@ class _Compiler:
         )  # fmt: skip
 
     def _bundle(self) -> Stage:
-        inputs = {"manifest": "ingest", "trunk": "trunk", "evaluated": "evaluate/family"}
+        inputs = {"manifest": "ingest", "trunk": "trunk", "calibrated": "calibrate/family", "evaluated": "evaluate/family"}
         inputs |= {f"export/{node}": self._released(node) for node in self.family_nodes}
         settings: Json = {
             "name": self.spec.name,
@@ -344,7 +359,6 @@ class _Compiler:
             "species": list(self.species),
             "group_of": dict(self.grouping.group_of),
             "routing": routing,
-            "unsure_below": architecture.unsure_below,
             "photographs": of_photographs(self.spec),
         }
 

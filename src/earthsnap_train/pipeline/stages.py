@@ -48,9 +48,10 @@ KINDS: Mapping[str, Kind] = {
     ),
     # -> what they are worth
     "evaluate": Kind(run="evaluation.evaluate_node:run", revision=1, libraries=("onnxruntime", "pillow")),
-    "evaluate_family": Kind(run="evaluation.evaluate_family:run", revision=4, libraries=("onnxruntime", "pillow")),
+    "calibrate": Kind(run="evaluation.calibrate_family:run", revision=1, libraries=("onnxruntime", "pillow")),
+    "evaluate_family": Kind(run="evaluation.evaluate_family:run", revision=5, libraries=("onnxruntime", "pillow")),
     # -> a release that waits for a person
-    "bundle": Kind(run="release.bundle:run", revision=4, libraries=("onnxruntime", "pillow")),
+    "bundle": Kind(run="release.bundle:run", revision=5, libraries=("onnxruntime", "pillow")),
     "report": Kind(run="evaluation.write_report:run", revision=4, libraries=("pillow",)),
 }
 
