@@ -7,6 +7,7 @@ little is said to pass even without a mistake are passed over; that keeps the pr
 the less certain. Shapes: B photographs, D taxa of the longest lineage, K thresholds.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def read_calibration(folder: Path) -> Calibration:
 def find_threshold(certain: Certainty, probability_BD: Floats, right_BD: Flags) -> Threshold:
     """The laxest that keeps the promise; where none does, a taxon must itself be as likely as was asked for."""
     said_K, wrong_K = _counts(probability_BD, right_BD)
-    points = curve(probability_BD, right_BD)
+    points = _points(said_K, wrong_K, len(probability_BD))
     if certain.unsure_below is not None:
         return Threshold(unsure_below=certain.unsure_below, outcome="by_hand", num_needed=None, curve=points)
     best = None
@@ -80,15 +81,21 @@ def find_threshold(certain: Certainty, probability_BD: Floats, right_BD: Flags) 
 
 
 def _num_needed(certain: Certainty, said_K: Counts, wrong_K: Counts, num: int) -> int | None:
-    """So many photographs would do if mistakes and answers were as frequent as here; None if even ``MOST_NEEDED`` would not."""
-    said_N = np.arange(1, MOST_NEEDED + 1)
+    """So many photographs would do if mistakes and answers were as frequent as here; None where no number would.
+
+    As long as nothing could be proved whatever was wrong, the least number is named.
+    """
+    least = math.ceil(math.log(certain.delta) / math.log(certain.accuracy))  # without a mistake
+    said_N = np.ceil(np.geomspace(least, max(least, MOST_NEEDED), 200))
     seen = {(wrong / said, said / num) for said, wrong in zip(said_K.tolist(), wrong_K.tolist(), strict=True) if said}
     needed = []
     for mistakes, answered in seen or {(0.0, 1.0)}:
+        if mistakes >= 1 - certain.accuracy:
+            continue
         enough_N = bdtr(np.floor(mistakes * said_N), said_N, 1 - certain.accuracy) <= certain.delta
         if enough_N.any():
             needed.append(int(np.ceil(said_N[enough_N.argmax()] / answered)))
-    return min(needed, default=None)
+    return min(needed, default=least if said_K.max() < least else None)
 
 
 def are_right(said_B: Counts, right_BD: Flags) -> Flags:
@@ -98,11 +105,14 @@ def are_right(said_B: Counts, right_BD: Flags) -> Flags:
 
 def curve(probability_BD: Floats, right_BD: Flags) -> tuple[ThresholdPoint, ...]:
     """What is said and what of it is right, at each threshold."""
-    said_K, wrong_K = _counts(probability_BD, right_BD)
+    return _points(*_counts(probability_BD, right_BD), len(probability_BD))
+
+
+def _points(said_K: Counts, wrong_K: Counts, num: int) -> tuple[ThresholdPoint, ...]:
     return tuple(
         ThresholdPoint(
             unsure_below=unsure_below,
-            answered=said / max(len(probability_BD), 1),
+            answered=said / num if num else 0.0,
             right=1 - wrong / said if said else 1.0,
         )
         for unsure_below, said, wrong in zip(THRESHOLDS, said_K.tolist(), wrong_K.tolist(), strict=True)

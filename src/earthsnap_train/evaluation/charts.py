@@ -106,7 +106,7 @@ def answering(
 def _ticks(least: float) -> list[float]:
     """From ``least`` to 1, at most six steps of a size that people count in."""
     step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if (1 - least) / size <= 6 + 1e-9)
-    return [round(1 - step * place, 2) for place in range(round((1 - least) // step) + 1)]
+    return [round(1 - step * place, 2) for place in range(int((1 - least) / step + 1e-9) + 1)]
 
 
 def curve(points: "Sequence[CurvePoint]", label: str) -> Markup:

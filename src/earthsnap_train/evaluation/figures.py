@@ -139,7 +139,7 @@ class Threshold(Measured):
 
     ``promised``: kept by the test. ``by_hand``: declared. ``too_few``, ``too_often_wrong``: no threshold passes the test,
     for want of photographs or since mistakes are too many at each; then it is the ``accuracy`` that was asked for.
-    ``num_needed``: about how many clusters of val a promise would take. ``curve``: on val, strict thresholds first.
+    ``num_needed``: about how many clusters of val a promise would take at least. ``curve``: on val, strict thresholds first.
     """
 
     unsure_below: float

@@ -91,14 +91,14 @@ def promise(calibration: Calibration) -> str:
     likely = f"it says what it holds to be {percent(calibration.unsure_below, 0)} likely"
     if calibration.outcome == "promised":
         return (
-            f"At least {asked} of what it says is right. This is a promise that {seen} stand behind, with one photograph "
-            f"of each plant; on {percent(1 - calibration.delta, 0)} of such sets of photographs it holds."
+            f"At least {asked} of what it says is right. {seen}, one of each plant, stand behind this "
+            f"promise: for {percent(1 - calibration.delta, 0)} of such sets of photographs it is kept."
         )
     if calibration.outcome == "by_hand":
         return f"Nothing is promised: {likely}, as was declared."
     why = (
-        f"{seen} are too few to promise that {asked} of what it says is right; it would take about "
-        f"{count(calibration.num_needed)}"
+        f"{seen} are too few to promise that {asked} of what it says is right; it would take "
+        f"{count(calibration.num_needed)} or more"
         if calibration.num_needed
         else f"of {seen} too many were named wrong, however sure it was, to promise that {asked} of what it says is right"
     )
