@@ -59,6 +59,11 @@ def test_a_flawless_family_needs_59_photographs_for_95_percent() -> None:
     assert (short.outcome, short.unsure_below, short.num_needed) == ("too_few", 0.95, 59)
 
 
+def test_a_modest_family_is_promised_what_it_reaches_below_the_strict_thresholds() -> None:
+    found = find_threshold(WANTED, np.full((100, 1), 0.8), np.ones((100, 1), dtype=np.bool_))
+    assert (found.outcome, found.unsure_below) == ("promised", 0.5)
+
+
 def test_without_any_photograph_the_least_number_is_named() -> None:
     found = find_threshold(WANTED, np.empty((0, 3)), np.empty((0, 3), dtype=np.bool_))
     assert (found.outcome, found.unsure_below, found.num_needed) == ("too_few", 0.95, 59)
