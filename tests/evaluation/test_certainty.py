@@ -29,6 +29,7 @@ def test_the_promise_is_kept_in_at_least_ninety_of_a_hundred_calibrations(honest
     found = [find_threshold(WANTED, *photographs(300, honesty, seed, doubt=doubt)) for seed in range(100)]
     promised = [world[one.unsure_below] for one in found if one.outcome == "promised"]
     assert sum(point.right < 0.95 for point in promised) <= 10
+    assert all(one.num_needed is None or one.num_needed > 300 for one in found)
     if doubt < 1:
         assert len(promised) >= 90
         laxest = max(point.answered for point in world.values() if point.right >= 0.95)

@@ -94,7 +94,8 @@ def _num_needed(certain: Certainty, said_K: Counts, wrong_K: Counts, num: int) -
             continue
         enough_N = bdtr(np.floor(mistakes * said_N), said_N, 1 - certain.accuracy) <= certain.delta
         if enough_N.any():
-            needed.append(int(np.ceil(said_N[enough_N.argmax()] / answered)))
+            # A laxer threshold may pass alone where a stricter one failed by chance; it takes more photographs all the same.
+            needed.append(max(num + 1, int(np.ceil(said_N[enough_N.argmax()] / answered))))
     return min(needed, default=least if said_K.max() < least else None)
 
 
