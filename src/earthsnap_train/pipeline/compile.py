@@ -278,7 +278,12 @@ class _Compiler:
         )  # fmt: skip
 
     def _bundle(self) -> Stage:
-        inputs = {"manifest": "ingest", "trunk": "trunk", "calibrated": "calibrate/family", "evaluated": "evaluate/family"}
+        inputs = {
+            "manifest": "ingest",
+            "trunk": "trunk",
+            "calibrated": "calibrate/family",
+            "evaluated": "evaluate/family",
+        }
         inputs |= {f"export/{node}": self._released(node) for node in self.family_nodes}
         settings: Json = {
             "name": self.spec.name,
