@@ -166,7 +166,7 @@ def test_it_says_when_it_answers_and_what_stands_behind_that(make_report: MakeRe
     assert said is not None
     assert "answers" in page.ids
     assert f"It answers {100 * said.answered.value:.0f}% of the test photographs" in page.text
-    assert "At least 95% of what it says is right." in page.text
+    assert "Of species that it knows, at least 95% of what it says is right." in page.text
     assert "Were it to say a species or nothing" in page.text
     assert all(row.rank in page.text for row in said.by_rank)
 

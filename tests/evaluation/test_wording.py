@@ -60,7 +60,8 @@ def test_gates_are_put_in_words(metric: str, gate: Gate, words: tuple[str, str, 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "At least 95% of what it says is right. 380 validation photographs, one of each plant, stand behind this "
+        ({}, "Of species that it knows, at least 95% of what it says is right. 380 validation photographs, one of each plant, "
+             "stand behind this "
              "promise: for 95% of such sets of photographs it is kept."),
         ({"outcome": "by_hand"}, "Nothing is promised: it says what it holds to be 60% likely, as was declared."),
         ({"outcome": "too_few", "num_needed": 1234},

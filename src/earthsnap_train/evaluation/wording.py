@@ -91,8 +91,8 @@ def promise(calibration: Calibration) -> str:
     likely = f"it says what it holds to be {percent(calibration.unsure_below, 0)} likely"
     if calibration.outcome == "promised":
         return (
-            f"At least {asked} of what it says is right. {seen}, one of each plant, stand behind this "
-            f"promise: for {percent(1 - calibration.delta, 0)} of such sets of photographs it is kept."
+            f"Of species that it knows, at least {asked} of what it says is right. {seen}, one of each plant, stand behind "
+            f"this promise: for {percent(1 - calibration.delta, 0)} of such sets of photographs it is kept."
         )
     if calibration.outcome == "by_hand":
         return f"Nothing is promised: {likely}, as was declared."
