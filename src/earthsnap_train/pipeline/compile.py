@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from earthsnap_train.pipeline.one_trunk import OneTrunk
+from earthsnap_train.pipeline.one_trunk import HEADS, OneTrunk
 from earthsnap_train.pipeline.plan import Plan, Stage
 from earthsnap_train.pipeline.slices import Json, of_ingest, of_network, of_photographs
 from earthsnap_train.pipeline.survey import Survey
@@ -99,6 +99,7 @@ class _Compiler:
         else:
             for node in self.nodes:
                 yield from self._node(node)
+        yield self._calibrate()
         yield self._evaluate_family()
         yield self._bundle()
         yield self._report()
@@ -275,8 +276,27 @@ class _Compiler:
             return f"{self.one_trunk.released}:{node}"
         return f"export/{node}" if self.spec.training.fit_on == "train" else f"reexport/{node}"
 
-    def _evaluate_family(self) -> Stage:
+    def _calibrate(self) -> Stage:
+        """By the weights of train, whichever are released: to others the photographs of val are nothing new."""
         inputs = {"manifest": "ingest", "trunk": self.served_trunk}
+        if self.one_trunk:
+            inputs |= {f"export/{node}": f"{HEADS}:{node}" for node in self.family_nodes} | {
+                "originals": "embed/originals"
+            }
+        else:
+            inputs |= {f"export/{node}": f"export/{node}" for node in self.family_nodes}
+        settings: Json = {
+            "family": self._family(),
+            "certain": self.spec.architecture.certain.model_dump(),
+            "seed": self.spec.seed,
+        }
+        return self._stage(
+            "calibrate/family", "calibrate", inputs=inputs,
+            sources={"photographs": self.photographs["photographs"]}, settings=settings, images=self.species,
+        )  # fmt: skip
+
+    def _evaluate_family(self) -> Stage:
+        inputs = {"manifest": "ingest", "trunk": self.served_trunk, "calibrated": "calibrate/family"}
         inputs |= {f"export/{node}": self._judged(node) for node in self.nodes}
         inputs |= {f"evaluate/{node}": self._evaluated(node) for node in self.nodes}
         if self.one_trunk:
@@ -292,7 +312,12 @@ class _Compiler:
         )  # fmt: skip
 
     def _bundle(self) -> Stage:
-        inputs = {"manifest": "ingest", "trunk": self.served_trunk, "evaluated": "evaluate/family"}
+        inputs = {
+            "manifest": "ingest",
+            "trunk": self.served_trunk,
+            "calibrated": "calibrate/family",
+            "evaluated": "evaluate/family",
+        }
         inputs |= {f"export/{node}": self._released(node) for node in self.family_nodes}
         settings: Json = {
             "name": self.spec.name,
@@ -373,7 +398,6 @@ class _Compiler:
             "species": list(self.species),
             "group_of": dict(self.grouping.group_of),
             "routing": routing,
-            "unsure_below": architecture.unsure_below,
             "photographs": of_photographs(self.spec),
         }
 

@@ -26,7 +26,19 @@ class Parent(SpecModel):
 
 
 # At least a half: then no two taxa of a rank can both be likely enough, and there is one lineage.
-Certain = Annotated[float, Field(ge=0.5, lt=1)]
+AtLeastHalf = Annotated[float, Field(ge=0.5, lt=1)]
+
+
+class Certainty(SpecModel):
+    """When a taxon is said, at whatever rank: where it is at least as likely as a threshold that calibration finds.
+
+    A share of at least ``accuracy`` of what is said is right, in all but a share ``delta`` of calibrations on val.
+    ``unsure_below``: a threshold of one's own instead, for which nothing is promised; null has it found.
+    """
+
+    accuracy: AtLeastHalf
+    delta: Annotated[float, Field(gt=0, le=0.5)]
+    unsure_below: AtLeastHalf | None
 
 
 class Heads(SpecModel):
@@ -52,13 +64,10 @@ class TrunkParent(SpecModel):
 
 
 class ParentChild(SpecModel):
-    """A parent routes to a group, and that group's child names the species.
-
-    A name less likely than ``unsure_below`` rolls up to the lowest taxon above it that is likely enough.
-    """
+    """A parent routes to a group, and that group's child names the species."""
 
     kind: Literal["parent_child"]
-    unsure_below: Certain
+    certain: Certainty
     parent: Parent
     routing: Routing
 
@@ -70,7 +79,7 @@ class SharedTrunk(SpecModel):
     """
 
     kind: Literal["shared_trunk"]
-    unsure_below: Certain
+    certain: Certainty
     parent: TrunkParent
     heads: Heads
     routing: Routing
@@ -80,7 +89,7 @@ class Flat(SpecModel):
     """One network over all species."""
 
     kind: Literal["flat"]
-    unsure_below: Certain
+    certain: Certainty
 
 
 ArchitectureKind = Literal["parent_child", "shared_trunk", "flat"]
