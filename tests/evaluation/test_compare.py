@@ -240,6 +240,15 @@ def test_a_failed_gate_names_the_species_with_its_figures() -> None:
     assert gate.reason.endswith("; champion.worst_species is only -0.3929; at least -0.2 is required")
 
 
+def test_a_gate_on_species_that_got_worse_names_the_worst() -> None:
+    (gate,) = judge_champion(rose_lost(), {"champion.num_worse": Gate(max=0)})
+    assert not gate.passed
+    assert gate.reason.startswith("beside plants-6: rosa-canina: recall 0.93 -> 0.54 on 28 photographs")
+    assert gate.reason.endswith("; champion.num_worse is as high as 1; at most 0 is required")
+    within_chance = compare(entry("plants-7", {ROSE: shares(3, 7)}), entry("plants-6", {ROSE: shares(6, 7)}))
+    assert all(one.passed for one in judge_champion(within_chance, {"champion.num_worse": Gate(max=0)}))
+
+
 def test_a_loss_within_chance_or_within_its_bound_passes() -> None:
     within_chance = compare(entry("plants-7", {ROSE: shares(3, 7)}), entry("plants-6", {ROSE: shares(6, 7)}))
     within_bound = rose_lost()

@@ -49,6 +49,7 @@ def test_a_difference_has_a_sign_where_there_is_one(value: float, text: str) -> 
             Gate(min=-0.01),
             ("named right, upper bound, beside the champion", "+91.0", "at least −1.0 points"),
         ),
+        ("champion.num_worse", Gate(max=0), ("species that got worse, beside the champion", "0.91", "at most 0")),
         ("champion.size_ratio", Gate(max=2), ("size_ratio, beside the champion", "0.91", "at most 2")),
         ("family.latency_ms", Gate(max=30), ("latency_ms", "0.91", "at most 30")),
     ],

@@ -140,3 +140,67 @@ def test_a_flat_family_answers_with_its_one_node() -> None:
 
 def test_a_family_survives_its_own_json() -> None:
     assert Family.model_validate_json(family().model_dump_json()) == family()
+
+
+# ---- a parent that was kept while species came and went
+
+
+def kept_parent(classes: tuple[str, ...], *, gone: dict[str, str] | None = None, targets: str = "species") -> Family:
+    one = family(top_k=1)
+    parent = node(targets, classes).model_copy(update={"gone": gone or {}})
+    return one.model_copy(update={"nodes": {**one.nodes, "parent": parent}})
+
+
+def test_a_species_that_the_parent_was_not_taught_has_its_mass_from_the_group_and_its_child() -> None:
+    one = kept_parent(("rose-1", "rose-2", "oak-1", "oak-2", "ginkgo"))
+    answer = ask(one, np.array([[0.4, 0.2, 0.1, 0.2, 0.1]], dtype=np.float32), SAYS)
+    # The roses' 0.6 as their child divides it, rose-3 like any other; the oaks as the parent does.
+    expected = {"oak-1": 0.1, "oak-2": 0.2, "rose-1": 0.42, "rose-2": 0.12, "rose-3": 0.06, "ginkgo": 0.1}
+    assert answer == pytest.approx(expected, abs=1e-6)
+
+
+def test_where_its_child_is_not_asked_such_a_species_has_an_equal_part_of_the_group() -> None:
+    one = kept_parent(("rose-1", "rose-2", "oak-1", "oak-2", "ginkgo"))
+    answer = ask(one, np.array([[0.2, 0.1, 0.5, 0.1, 0.1]], dtype=np.float32), SAYS)
+    # A third of the roses' 0.3 is rose-3's; the others share the rest two to one, as the parent does.
+    assert answer == pytest.approx(
+        {"oak-1": 0.3, "oak-2": 0.3, "rose-1": 0.2 * 2 / 3, "rose-2": 0.1 * 2 / 3, "rose-3": 0.1, "ginkgo": 0.1}, abs=1e-6
+    )
+
+
+def test_the_mass_of_a_class_that_is_gone_goes_to_the_group_that_has_what_it_had() -> None:
+    one = kept_parent((*SPECIES, "oak-3"), gone={"oak-3": "roses"})
+    root_BC = np.array([[0.1, 0.1, 0.2, 0.1, 0.1, 0.1, 0.3]], dtype=np.float32)
+    assert one.group_probabilities(root_BC)[0].tolist() == pytest.approx([0.2, 0.7, 0.1])
+    assert ask(one, root_BC, SAYS)["rose-1"] == pytest.approx(0.7 * 0.7)
+
+
+def test_the_mass_of_a_class_that_nothing_has_come_of_is_shared_by_all() -> None:
+    one = kept_parent((*SPECIES, "fern"))
+    root_BC = np.array([[0.05, 0.05, 0.1, 0.1, 0.1, 0.1, 0.5]], dtype=np.float32)
+    assert one.group_probabilities(root_BC)[0].tolist() == pytest.approx([0.2, 0.6, 0.2])
+    assert ask(one, root_BC, SAYS)["ginkgo"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("targets", ["groups", "clusters"])
+def test_a_parent_of_groups_or_of_their_parts_takes_leave_of_a_group(targets: str) -> None:
+    classes = tuple(f"{name}/1" if targets == "clusters" else name for name in (*GROUPS, "ferns"))
+    gone = {} if targets == "clusters" else {"ferns": "ginkgos"}
+    one = kept_parent(classes, gone=gone, targets=targets)
+    expected = [0.5, 0.375, 0.125] if targets == "clusters" else [0.4, 0.3, 0.3]
+    root_BC = np.array([[0.4, 0.3, 0.1, 0.2]], dtype=np.float32)
+    assert one.group_probabilities(root_BC)[0].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("root", [[0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 0, 0], [0.5, 0.5, 0, 0, 0, 0]])
+def test_a_kept_parents_probabilities_sum_to_one_however_sure_it_is(root: list[float]) -> None:
+    one = kept_parent(("rose-1", "rose-2", "oak-1", "oak-2", "ginkgo", "fern"))
+    answer = ask(one, np.array([root], dtype=np.float32), SAYS)
+    assert sum(answer.values()) == pytest.approx(1.0, abs=1e-5)
+    assert min(answer.values()) >= 0
+
+
+def test_a_node_says_of_what_is_gone_only_where_something_is() -> None:
+    assert "gone" not in node("species", SPECIES).model_dump_json()
+    kept = kept_parent(SPECIES[:5], gone={"fern": "oaks"})
+    assert Family.model_validate_json(kept.model_dump_json()) == kept

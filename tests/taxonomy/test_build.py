@@ -59,6 +59,15 @@ def test_a_declared_synonym_merges_without_a_finding_and_the_name_in_use_is_kept
     assert codes(findings) == ["scientific_name_conflict"]
 
 
+@pytest.mark.parametrize("written", ["rosa vetus", "rosa nova"])
+def test_a_renamed_species_is_shown_by_the_name_in_use_under_its_first_id(written: str) -> None:
+    spec = TaxonomySpec(synonyms={"Rosa vetus": "Rosa nova Mill."}, strict=True, on_conflict="stop")
+    taxonomy, findings = build_taxonomy([plant(written)], spec, {"rosa-nova": "rosa-vetus"})
+    shown = "rosa nova" if written == "rosa nova" else "Rosa nova"
+    assert [(one.species_id, one.scientific_name) for one in taxonomy.species] == [("rosa-vetus", shown)]
+    assert codes(findings) == []
+
+
 def test_the_order_of_entries_does_not_matter() -> None:
     entries = [plant(f"s{i % 7}", f"o{i % 2}", f"f{i % 4}", f"g{i % 4}", num=i) for i in range(20)]
     expected = build(*entries)

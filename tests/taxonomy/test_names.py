@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earthsnap_train.errors import ConfigError
-from earthsnap_train.taxonomy.names import LONGEST_SLUG, slug, species_ids, without_author
+from earthsnap_train.taxonomy.names import LONGEST_SLUG, first_ids, slug, species_ids, without_author
 
 STEADY = settings(deadline=None, derandomize=True)
 
@@ -109,3 +109,19 @@ def test_the_words_layer_starts_without_numpy_torch_and_pyarrow() -> None:
     code = "import sys\n" + "\n".join(f"import earthsnap_train.taxonomy.{one}" for one in modules)
     code += "\nprint(sorted({'numpy', 'torch', 'pyarrow', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_renamed_species_keeps_the_id_that_it_was_given() -> None:
+    renamed = {"Rosa vetus": "Rosa media", "rosa-media": "Rosa nova L."}
+    first = first_ids(renamed, ["rosa-canina", "rosa-vetus"])
+    assert first == {"rosa-nova": "rosa-vetus"}
+    names = ["Rosa vetus", "Rosa nova", "Rosa canina"]
+    assert species_ids(names, renamed, first) == {
+        "Rosa vetus": "rosa-vetus", "Rosa nova": "rosa-vetus", "Rosa canina": "rosa-canina"
+    }  # fmt: skip
+
+
+def test_merged_species_have_the_id_of_the_name_in_use_else_of_the_oldest() -> None:
+    assert first_ids({"a": "b"}, ["a", "b"]) == {}
+    assert first_ids({"a": "c", "b": "c"}, ["b", "a"]) == {"c": "b"}
+    assert first_ids({"a": "c"}, []) == {}

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from earthsnap_train.context import Context
 from earthsnap_train.data.limit import limited
 from earthsnap_train.data.manifest import (
@@ -51,6 +53,8 @@ MOST_LISTED = 12
 
 
 class Settings(SpecModel):
+    """``first_ids``: of species that were renamed; see ``taxonomy.names.first_ids``."""
+
     source: Source
     qa: Qa
     split: Split
@@ -59,6 +63,7 @@ class Settings(SpecModel):
     too_few: Literal["stop", "drop"]
     keep_originals: Literal["none", "hardlink", "copy"]
     taxonomy: TaxonomySpec
+    first_ids: dict[str, str] = Field(default={})
 
 
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
@@ -82,7 +87,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
 
     written = read_reviews(inputs.get("reviews"))
     reviews = by_path(written, {path: facts[path].sha256 for path in paths})
-    names = Names(listing.rows, reviews, s.taxonomy)
+    names = Names(listing.rows, reviews, s.taxonomy, s.first_ids)
     verdict = Verdict(actions=s.qa.actions, reviews=reviews)
     verdict.hear(listing.findings)
     verdict.hear(about_reviews(written, reviews))

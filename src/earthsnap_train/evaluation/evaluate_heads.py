@@ -16,7 +16,7 @@ from earthsnap_train.data.manifest import read_manifest
 from earthsnap_train.evaluation.metrics import node_metrics
 from earthsnap_train.evaluation.predictions import Answers, NodePredictions
 from earthsnap_train.models.embeddings import Embeddings
-from earthsnap_train.models.family import Node
+from earthsnap_train.models.family import Node, places_of_classes, summed_by_group
 from earthsnap_train.serving.engine import Models
 from earthsnap_train.spec.model import SpecModel
 
@@ -46,11 +46,17 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         )
         image_ids, truth, clusters = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
         models = Models({node.head: heads / name / "head.onnx"}, threads=context.resources.threads)
+        classes, probabilities_BC = node.classes, models.probabilities(node, originals.of(image_ids))
+        if name == "parent" and (node.gone or not set(class_of_parent.values()) <= set(classes)):
+            # A parent that was kept has no class for what is new: it is judged by the groups that it routes to.
+            classes = tuple(dict.fromkeys(class_of_parent.values()))
+            places_C = places_of_classes(node, class_of_parent, classes)
+            probabilities_BC = summed_by_group(probabilities_BC, places_C, len(classes))
         predictions = NodePredictions(
             image_id=np.asarray(image_ids, dtype=np.str_),
             uri=np.asarray([uri[one] for one in image_ids], dtype=np.str_),
             truth=np.asarray(truth, dtype=np.str_),
-            answers=Answers.from_probabilities(node.classes, models.probabilities(node, originals.of(image_ids))),
+            answers=Answers.from_probabilities(classes, probabilities_BC),
         )
         folder = out / name
         folder.mkdir(parents=True)

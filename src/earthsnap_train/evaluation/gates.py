@@ -64,8 +64,9 @@ def _beside(comparison: Comparison, gate: GateResult) -> str:
     """The champion's name, and what it is about."""
     words, judged = [], comparison.judged
     figure = gate.metric.removeprefix(CHAMPION)
-    if judged is not None and figure == "worst_species":
-        hit = [one.in_words for one in judged.of("worse") if one.recall.minus.value < gate.bound]
+    if judged is not None and figure in ("worst_species", "num_worse"):
+        lost_too_much = gate.bound if figure == "worst_species" else 0.0
+        hit = [one.in_words for one in judged.of("worse") if one.recall.minus.value < lost_too_much]
         words = [*hit[:NUM_NAMED], *([f"and {len(hit) - NUM_NAMED} more species"] if len(hit) > NUM_NAMED else [])]
     base = figure.removesuffix("_low").removesuffix("_high")
     if judged is not None and base in FIGURES:

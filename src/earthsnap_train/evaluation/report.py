@@ -164,6 +164,7 @@ class ReportData(Measured):
     ``verdict``: ``rejected`` exactly when a gate failed. ``fit_on``: the splits that the released weights learnt from.
     ``next_command``: what a person types next. ``cover``: a few species that it knows well. ``champion``: how it compares
     with the release in production, of which ``comparison.html`` beside this page tells more; empty where none is.
+    ``parent``: whether that of the release's base was kept, and why; empty where there is no base.
     """
 
     family: str
@@ -174,6 +175,7 @@ class ReportData(Measured):
     fit_on: Literal["train", "train_val", "full"]
     next_command: str
     champion: str = ""
+    parent: str = ""
     cover: tuple[CoverPhoto, ...]
     metrics: FamilyMetrics
     gates: tuple[GateResult, ...]

@@ -54,6 +54,7 @@ WORDS = {
     "species_alone_answered": "answered, were only species named",
     "species_alone_right": "right, were only species named",
     "worst_species": "hardest hit species",
+    "num_worse": "species that got worse",
 }
 RATIOS = (
     "num_worse",
@@ -78,7 +79,7 @@ def gate_words(gate: GateResult) -> tuple[str, str, str]:
     digits = 1 if gate.passed or abs(gate.value - gate.bound) >= 0.001 else 3
     if base == "minus_flat" or (part == "champion" and base not in RATIOS):
         found, asked = points(gate.value, digits), f"{points(gate.bound, digits)} points"
-    elif base in WORDS:
+    elif base in WORDS and base not in RATIOS:
         found, asked = percent(gate.value, digits), percent(gate.bound, digits)
     else:
         found, asked = f"{gate.value:.4g}", f"{gate.bound:.4g}"

@@ -5,13 +5,14 @@ numpy alone: evaluation and serving share it. Shapes: B photographs, G groups, S
 
 import hashlib
 import json
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from earthsnap_train.data.preprocess import Preprocessing
 from earthsnap_train.spec.architecture import ArchitectureKind, Routing
@@ -23,7 +24,8 @@ class Node(BaseModel):
     """One exported classifier. ``trunk`` and ``head`` are sha256 of their ONNX files; equal trunks run once.
 
     ``targets``: what its classes are; ``clusters`` are parts of a group, named ``<group>/<number>``. ``quantization``: of
-    the trunk.
+    the trunk. ``gone``: of a parent that was kept while species came and went, its classes that are no more -> the group
+    that has what they had.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +38,7 @@ class Node(BaseModel):
     trunk_multiply_adds: int
     head_multiply_adds: int
     quantization: Literal["none", "int8"] = "none"
+    gone: dict[str, str] = Field(default={}, exclude_if=operator.not_)
 
     @property
     def multiply_adds(self) -> int:
@@ -46,8 +49,9 @@ class Node(BaseModel):
 class Family(BaseModel):
     """All nodes and their routing. ``species`` gives the order of every species axis; ``group_of`` covers each of them.
 
-    A family with a ``flat`` architecture has the one node ``flat``. A group with one species has no child. A name less
-    likely than ``unsure_below`` rolls up; it is 0.7 in a release that was made without it.
+    A family with a ``flat`` architecture has the one node ``flat``. A group with one species has no child. The parent may
+    be older than the species: it then lacks classes, or has some that are no more. A name less likely than
+    ``unsure_below`` rolls up; it is 0.7 in a release that was made without it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,21 +98,13 @@ class Family(BaseModel):
 
     @cached_property
     def _groups_of_root(self) -> NDArray[np.intp]:
-        """The place of the group that each of the root's classes belongs to [C]."""
-        match self.root.targets:
-            case "species":
-                groups = [self.group_of[name] for name in self.root.classes]
-            case "clusters":
-                groups = [name.rpartition("/")[0] for name in self.root.classes]
-            case "groups":
-                groups = list(self.root.classes)
-        return np.asarray([self._place[group] for group in groups], dtype=np.intp)
+        return places_of_classes(self.root, self.group_of, self.groups)
 
     @cached_property
     def _columns(self) -> NDArray[np.intp]:
-        """Where each species' class is [S], for a root taught species."""
+        """Where each species' class is [S], for a root taught species; -1 for a species that it was not taught."""
         column = {name: place for place, name in enumerate(self.root.classes)}
-        return np.asarray([column[name] for name in self.species], dtype=np.intp)
+        return np.asarray([column.get(name, -1) for name in self.species], dtype=np.intp)
 
     def members(self, group: str) -> NDArray[np.intp]:
         """Places of a group's species on the species axis."""
@@ -119,9 +115,7 @@ class Family(BaseModel):
 
     def group_probabilities(self, root_BC: Floats) -> Floats:
         """The root's class probabilities [B, C] as probabilities of groups [B, G]."""
-        groups_BG = np.zeros((len(root_BC), len(self.groups)), dtype=np.float32)
-        np.add.at(groups_BG.T, self._groups_of_root, root_BC.T)
-        return groups_BG
+        return summed_by_group(root_BC, self._groups_of_root, len(self.groups))
 
     def children_to_run(self, groups_BG: Floats) -> NDArray[np.bool_]:
         """Which groups' children are worth asking, per photograph [B, G]."""
@@ -142,15 +136,11 @@ class Family(BaseModel):
         """P(species) = P(group) * P(species | group) [B, S].
 
         ``children``: group -> (which photographs were asked [N], its probabilities [N, members]). Where a child was not
-        asked, the parent's own division among its species stands in: that of a parent taught species, else an equal one.
-        ``hard`` routing gives all mass to the first group.
+        asked, the parent's own division among its species stands in: that of a parent taught species, else an equal one. A
+        species that such a parent was not taught then has an equal part. ``hard`` routing gives all mass to the first group.
         """
         groups_BG = self.group_probabilities(root_BC)
-        if self.root.targets == "species":
-            species_BS = root_BC[:, self._columns]
-        else:
-            sizes_G = np.asarray([len(self._members[g]) for g in self.groups], dtype=np.float32)
-            species_BS = (groups_BG / sizes_G)[:, self._owners]
+        species_BS = self._by_parent_alone(root_BC, groups_BG)
         if self.routing is None:
             return species_BS
         species_BS = species_BS.copy()
@@ -163,6 +153,61 @@ class Family(BaseModel):
             mass_N1 = groups_BG[asked_N, self._place[group]][:, None]
             species_BS[np.ix_(asked_N, self.members(group))] = mass_N1 * child_NM
         return species_BS
+
+    def _by_parent_alone(self, root_BC: Floats, groups_BG: Floats) -> Floats:
+        """What the root makes of each species [B, S]; those of a group sum to the group's."""
+        is_taught_species = self.root.targets == "species"
+        taught_S = self._columns >= 0
+        if is_taught_species and taught_S.all() and len(self.root.classes) == len(self.species):
+            return root_BC[:, self._columns]
+        size_S: Floats = np.bincount(self._owners)[self._owners].astype(np.float32)
+        equal_BS: Floats = groups_BG[:, self._owners] / size_S
+        if not is_taught_species:
+            return equal_BS
+        own_BS = np.where(taught_S, root_BC[:, self._columns], np.float32(0))
+        own_BG = np.zeros_like(groups_BG)
+        np.add.at(own_BG.T, self._owners, own_BS.T)
+        num_taught_S = np.bincount(self._owners, weights=taught_S).astype(np.float32)[self._owners]
+        within_BS = _divided(
+            own_BS, own_BG[:, self._owners], instead=np.reciprocal(np.maximum(num_taught_S, np.float32(1)))
+        )
+        part_BS = np.where(taught_S, within_BS * num_taught_S, np.float32(1)).astype(np.float32)
+        return equal_BS * part_BS
+
+
+def places_of_classes(root: Node, group_of: Mapping[str, str], groups: Sequence[str]) -> NDArray[np.intp]:
+    """The place of the group that has the mass of each of a root's classes [C]; -1 where no group has it."""
+    place = {group: at for at, group in enumerate(groups)}
+
+    def owner(name: str) -> str | None:
+        match root.targets:
+            case "species":
+                return group_of.get(name)
+            case "clusters":
+                return name.rpartition("/")[0]
+            case "groups":
+                return name
+
+    places = [place.get(owner(name) or "", place.get(root.gone.get(name, ""), -1)) for name in root.classes]
+    return np.asarray(places, dtype=np.intp)
+
+
+def summed_by_group(root_BC: Floats, places_C: NDArray[np.intp], num_groups: int) -> Floats:
+    """[B, G]. Classes whose mass no group has (-1) are left out, and the others make up for it."""
+    groups_BG = np.zeros((len(root_BC), num_groups), dtype=np.float32)
+    kept_C = places_C >= 0
+    if kept_C.all():
+        np.add.at(groups_BG.T, places_C, root_BC.T)
+        return groups_BG
+    np.add.at(groups_BG.T, places_C[kept_C], root_BC.T[kept_C])
+    return _divided(groups_BG, groups_BG.sum(axis=1, keepdims=True), instead=1 / num_groups)
+
+
+def _divided(part: Floats, whole: Floats, *, instead: float | Floats) -> Floats:
+    """``part / whole``, and ``instead`` where the whole is nothing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts: Floats = np.where(whole > 0, part / whole, np.float32(instead))
+    return parts
 
 
 def softmax(logits_BC: Floats, temperature: float = 1.0) -> Floats:

@@ -20,16 +20,20 @@ PAGE = "comparison.html"
 
 @dataclass(frozen=True, kw_only=True)
 class BesideChampion:
-    """``new``: the release itself. ``comparison`` is None where there is no champion but this; ``why_not`` then says so."""
+    """``new``: the release itself. ``comparison`` is None where there is no champion but this; ``why_not`` then says so.
+
+    ``instead``: of whom there is a comparison where there is no champion, in words.
+    """
 
     new: Side
     comparison: Comparison | None
     why_not: str
     gates: tuple[GateResult, ...]
+    instead: str = ""
 
     @property
     def line(self) -> str:
-        return f"{one_line(self.comparison)}  {PAGE}" if self.comparison else self.why_not
+        return f"{self.instead}{one_line(self.comparison)}  {PAGE}" if self.comparison else self.why_not
 
     @property
     def link(self) -> str:
@@ -60,19 +64,30 @@ def beside_champion(
     registry: Registry,
     digest: str,
     gates: Mapping[str, Gate],
+    *,
+    base: str | None = None,
 ) -> BesideChampion:
-    """``folders``: stage -> its artifact. ``places``: where the plan's externals lie. ``digest``: of the new release."""
+    """``folders``: stage -> its artifact. ``places``: where the plan's externals lie. ``digest``: of the new release.
+
+    ``base``: the release that it started from, which stands in where there is no champion.
+    """
     new = Entry.of_artifacts(folders["bundle"], folders["evaluate/family"])
     number = Deployments(registry.ledger).champion(plan.family)
-    if number is None:
+    if number is None and base is None:
         return BesideChampion(new=new.side, comparison=None, why_not="none yet: nothing to compare with", gates=())
-    champion = registry.get(f"{plan.family}-{number}")
+    champion = registry.get(f"{plan.family}-{number}" if number is not None else str(base))
     if champion.digest == digest:
         return BesideChampion(new=new.side, comparison=None, why_not=f"{champion.name} is this very release", gates=())
     stage, inside = split_reference(plan.stage("report").sources["photographs"])
     photographs = places[stage[1:]] if stage.startswith("@") else folders[stage] / inside
     comparison = compare(new, Entry.of_release(champion), read_photo=photo_reader(folders["ingest"], photographs))
-    return BesideChampion(new=new.side, comparison=comparison, why_not="", gates=judge_champion(comparison, gates))
+    return BesideChampion(
+        new=new.side,
+        comparison=comparison,
+        why_not="",
+        gates=judge_champion(comparison, gates),
+        instead="none yet; its base is " if number is None else "",
+    )
 
 
 def attach_evaluation(registry: Registry, release: Release, evaluated: Path) -> None:

@@ -115,7 +115,10 @@ class _Compiler:
             for name in ("table", "species_table", "reviews", "forgotten", "base")
             if name in self.found.externals
         }
-        return self._stage("ingest", "ingest", inputs=inputs, settings=of_ingest(self.spec), images=self.species)
+        settings = of_ingest(self.spec)
+        if self.found.first_ids:
+            settings["first_ids"] = dict(self.found.first_ids)
+        return self._stage("ingest", "ingest", inputs=inputs, settings=settings, images=self.species)
 
     def _select(self, node: str) -> Stage:
         if node == "parent" and isinstance(self.spec.architecture, ParentChild):

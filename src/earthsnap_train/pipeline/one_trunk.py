@@ -17,6 +17,7 @@ from earthsnap_train.taxonomy.grouping import Grouping
 
 NODE = "trunk"  # whose training is set as any node's
 HEADS = "heads"
+CHECK = "check/parent"
 
 Make = Callable[..., Stage]
 
@@ -32,6 +33,7 @@ class OneTrunk:
         self._architecture = architecture
         self._grouping = grouping
         self._splits = splits
+        self._has_base = spec.base is not None
         self.taught = () if spec.training.method == "head" else (NODE,)
         self.trunk = "trunk/taught" if self.taught else "trunk"
         for name in spec.nodes:
@@ -91,8 +93,8 @@ class OneTrunk:
             )  # fmt: skip
         yield make(
             "embed/originals", "embed_originals", node=NODE if self.taught else None,
-            inputs=examples | {"manifest": "ingest", "trunk": self.trunk},
-            sources={"photographs": photographs["photographs"]},
+            inputs=examples | {"trunk": self.trunk},
+            sources=photographs,
             settings={
                 "backbone": of_network(spec.backbone, exported=True),
                 "photographs": of_photographs(spec),
@@ -100,6 +102,16 @@ class OneTrunk:
             },
             images=species,
         )  # fmt: skip
+        if self._has_base:
+            yield make(
+                CHECK, "check_parent", node=HEADS,
+                inputs=examples | {"release": "@release", "trunk": self.trunk, "originals": "embed/originals"},
+                settings={
+                    "groups": self._groups(),
+                    "min_routing": self._architecture.keep_parent.min_routing,
+                },
+                images=species,
+            )  # fmt: skip
         yield self._heads(make, HEADS, "train", examples | {"originals": "embed/originals"}, species)
         if self.released != HEADS:
             yield self._heads(make, "reheads", spec.training.fit_on, examples | {"calibrated": HEADS}, species)
@@ -121,7 +133,7 @@ class OneTrunk:
         training = self._spec.training
         adjusted = training.imbalance == "logit_adjustment"
         settings: Json = {
-            "groups": {group: list(self._grouping.members(group)) for group in self._grouping.groups},
+            "groups": self._groups(),
             "parent": self._architecture.parent.model_dump(),
             "routing": self._architecture.routing.model_dump(),
             "lesson": {
@@ -134,15 +146,19 @@ class OneTrunk:
             "flat": self._spec.evaluation.flat != "off",
             "quantization": self._spec.backbone.quantization,
         }
+        check = {"check": CHECK} if self._has_base else {}
         embeds = {f"embed/{group}": self._embed(group) for group in self._grouping.groups}
         return make(
             name,
             "ablate" if name == "ablate" else "heads",
             node=HEADS,
-            inputs={**inputs, **embeds, "trunk": self.trunk},
+            inputs={**inputs, **embeds, **check, "trunk": self.trunk},
             settings=settings,
             images=species,
         )
+
+    def _groups(self) -> Json:
+        return {group: list(self._grouping.members(group)) for group in self._grouping.groups}
 
     def _embed(self, group: str) -> str:
         return f"embed/{self.trunk}/{group}"

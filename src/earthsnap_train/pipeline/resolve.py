@@ -107,14 +107,15 @@ def explain(made_of: Mapping[str, JsonValue], last: Artifact | None) -> str:
     """Why a stage has to run, by what differs from the last time."""
     if last is None:
         return "first run"
-    differences = list(_differences(last.ingredients, dict(made_of)))
-    if not differences:
+    found = list(differences(last.ingredients, dict(made_of)))
+    if not found:
         return "its artifact is gone" if made_of == last.ingredients else "its settings are written in another form"
-    shown = "; ".join(differences[:MOST_DIFFERENCES])
-    return shown if len(differences) <= MOST_DIFFERENCES else f"{shown}; and {len(differences) - MOST_DIFFERENCES} more"
+    shown = "; ".join(found[:MOST_DIFFERENCES])
+    return shown if len(found) <= MOST_DIFFERENCES else f"{shown}; and {len(found) - MOST_DIFFERENCES} more"
 
 
-def _differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> Iterator[str]:
+def differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> Iterator[str]:
+    """Of what two stages were made of, in words: ``training.lr 0.01 -> 0.003``."""
     if old.get("revision") != new.get("revision"):
         yield f"the stage's code changed (revision {old.get('revision')} -> {new.get('revision')})"
     yield from _changed(old.get("libraries"), new.get("libraries"), ())

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from earthsnap_train import __version__
 from earthsnap_train.errors import EnvironmentProblem
+from earthsnap_train.evaluation.parent_check import ParentCheck
 from earthsnap_train.evaluation.report import ReportData, StageRow, render
 from earthsnap_train.evaluation.search_panel import SearchPanel, read_panel
 from earthsnap_train.pipeline.champion import attach_evaluation, beside_champion
@@ -137,8 +138,12 @@ def _finish(
     lineage = {"dataset": data.dataset.version, "plan": plan_digest, "code": __version__}
     figures = data.metrics.summary()
     digest = release_digest(folders["bundle"])
-    beside = beside_champion(plan, folders, prepared.places, registry, digest, spec.evaluation.champion_gates)
-    data = data.model_copy(update={"gates": (*data.gates, *beside.gates), "champion": beside.link})
+    beside = beside_champion(
+        plan, folders, prepared.places, registry, digest, spec.evaluation.champion_gates, base=spec.base
+    )
+    check = _parent_check(folders)
+    parent = check.in_words(spec.base or "") if check else ""
+    data = data.model_copy(update={"gates": (*data.gates, *beside.gates), "champion": beside.link, "parent": parent})
     release, is_new = registry.register(
         spec.name,
         digest,
@@ -185,6 +190,7 @@ def _finish(
         },
         "gates": [gate.model_dump() for gate in data.gates],
         "champion": beside.summary(),
+        **({"base": {"release": spec.base, "kept": check.kept, **check.model_dump()}} if check else {}),
         "release": {"name": release.name, "digest": release.digest, "state": release.state, "new": is_new},
         "stages": {
             name: {"seconds": outcome.artifact.seconds, "cached": outcome.cached, "reason": outcome.reason}
@@ -204,6 +210,13 @@ def _finish(
         champion=beside.line,
         outcomes=outcomes,
     )
+
+
+def _parent_check(folders: Mapping[str, Path]) -> ParentCheck | None:
+    """Where the release has a base: what became of its parent."""
+    if "check/parent" not in folders:
+        return None
+    return ParentCheck.model_validate_json((folders["check/parent"] / "check.json").read_bytes())
 
 
 def _searches(plan: Plan, folders: Mapping[str, Path]) -> Iterator[SearchPanel]:

@@ -28,7 +28,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     # photographs -> a checked, versioned, split manifest
     "draw": Kind(run="data.flora.draw:run", revision=1, libraries=("pillow", "numpy"), parallel_inside=True),
-    "ingest": Kind(run="data.ingest:run", revision=2, libraries=("pillow", "pillow-heif"), parallel_inside=True),
+    "ingest": Kind(run="data.ingest:run", revision=3, libraries=("pillow", "pillow-heif"), parallel_inside=True),
     # -> what each node is taught from
     "select": Kind(run="data.select:run", revision=1, light=True),
     "records": Kind(run="data.records:run", revision=1, libraries=("pillow",)),
@@ -49,6 +49,7 @@ KINDS: Mapping[str, Kind] = {
     "export": Kind(
         run="models.export:run", revision=3, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime", "pillow")
     ),
+    "check_parent": Kind(run="evaluation.check_parent:run", revision=1, libraries=("onnxruntime",)),
     "heads": Kind(run="training.heads:run", revision=1, libraries=("torch", "scipy", "onnx"), uses_gpu=True),
     # -> what they are worth
     "evaluate": Kind(run="evaluation.evaluate_node:run", revision=1, libraries=("onnxruntime", "pillow")),

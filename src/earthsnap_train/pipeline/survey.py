@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import file_digest
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from earthsnap_train.data.file_hashes import hash_files
@@ -15,6 +17,7 @@ from earthsnap_train.data.limit import limited
 from earthsnap_train.data.source import Row, list_source
 from earthsnap_train.errors import DataError, NotFoundError
 from earthsnap_train.models.packages import package_file
+from earthsnap_train.pipeline.base import find_base
 from earthsnap_train.pipeline.plan import digest_of
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.architecture import Flat
@@ -25,7 +28,7 @@ from earthsnap_train.taxonomy.build import build_taxonomy
 from earthsnap_train.taxonomy.grouping import GroupingDecision, resolve_grouping
 from earthsnap_train.taxonomy.linter import Finding, NameEntry, require_sound
 from earthsnap_train.taxonomy.lock import lock_path, read_lock
-from earthsnap_train.taxonomy.names import species_ids
+from earthsnap_train.taxonomy.names import first_ids, species_ids
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 
@@ -33,23 +36,26 @@ from earthsnap_train.taxonomy.tree import Taxonomy
 class Survey:
     """``externals``: name -> content digest; ``places``: name -> where it lies here. ``images_of``: species -> listed files.
 
-    ``image_ids``: of the listed files; empty where they are still to be drawn, or lie in a bucket.
+    ``first_ids``: see ``taxonomy.names``. ``image_ids``: of the listed files, and of each species in ``image_ids_of``; empty
+    where they are still to be drawn, or lie in a bucket.
     """
 
     taxonomy: Taxonomy
     decision: GroupingDecision
     findings: tuple[Finding, ...]
+    first_ids: Mapping[str, str]
     externals: Mapping[str, str]
     places: Mapping[str, Path]
     images_of: Mapping[str, int]
     image_ids: frozenset[str]
+    image_ids_of: Mapping[str, frozenset[str]]
 
 
 def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Survey:
     """``without``: species that QA left out. Raises DataError, TaxonomyError or ConfigError for what cannot be used."""
     externals: dict[str, str] = {}
     places: dict[str, Path] = {}
-    image_ids: frozenset[str] = frozenset()
+    hashes: Mapping[str, str] = {}
     source = spec.dataset.source
     if isinstance(source, SyntheticFlora):
         rows = [
@@ -63,41 +69,50 @@ def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Sur
             for p in catalogue(source)
         ]
     else:
-        rows, image_ids = _outside(spec, store, externals, places)
+        rows, hashes = _outside(spec, store, externals, places)
     _weights(spec, store, externals, places)
+    if base := find_base(spec):
+        externals["release"], places["release"] = base
     if store.forgotten.exists():
         _file("forgotten", str(store.forgotten), "paths.store", externals, places)
     if spec.dataset.reviews is not None:
         _file("reviews", spec.dataset.reviews, "dataset.reviews", externals, places)
 
-    taxonomy, findings = build_taxonomy(name_entries(rows), spec.taxonomy)
+    lock = read_lock(lock_path(Path(spec.paths.groupings), spec.name), family=spec.name)
+    renamed = first_ids(spec.taxonomy.synonyms, lock.group_of if lock else ())
+    taxonomy, findings = build_taxonomy(name_entries(rows), spec.taxonomy, renamed)
     if spec.taxonomy.on_conflict == "stop":
         require_sound(findings, strict=spec.taxonomy.strict)
     kept = tuple(one for one in taxonomy.species if one.species_id not in without)
     if not kept:
         raise DataError("no species is left", where="dataset", remedy="see the QA report of the last run")
     taxonomy = Taxonomy(ranks=taxonomy.ranks, species=kept)
-    lock = read_lock(lock_path(Path(spec.paths.groupings), spec.name), family=spec.name)
     grouping = spec.grouping
     if isinstance(spec.architecture, Flat) and not taxonomy.ranks and isinstance(grouping, ByRank):
         # One network asks for no groups; its records are packed together all the same.
         grouping = Manual(kind="manual", groups={"all": [one.species_id for one in taxonomy.species]})
     decision = resolve_grouping(grouping, taxonomy, lock)
-    ids = species_ids((row.species for row in rows), spec.taxonomy.synonyms)
+    ids = species_ids((row.species for row in rows), spec.taxonomy.synonyms, renamed)
+    image_ids_of: dict[str, frozenset[str]] = {}
+    for species, kin in groupby(sorted((ids[row.species], row.path) for row in rows), key=itemgetter(0)):
+        image_ids_of[species] = frozenset(hashes[path] for _, path in kin if path in hashes)
     return Survey(
         taxonomy=taxonomy,
         decision=decision,
         findings=findings,
+        first_ids=renamed,
         externals=externals,
         places=places,
         images_of=Counter(ids[row.species] for row in rows),
-        image_ids=image_ids,
+        image_ids=frozenset(hashes.values()),
+        image_ids_of=image_ids_of,
     )
 
 
 def _outside(
     spec: RunSpec, store: Store, externals: dict[str, str], places: dict[str, Path]
-) -> tuple[list[Row], frozenset[str]]:
+) -> tuple[list[Row], Mapping[str, str]]:
+    """The rows, and path -> image id of every file that lies here."""
     source = spec.dataset.source
     assert not isinstance(source, SyntheticFlora)
     if isinstance(source, S3Source):
@@ -122,12 +137,12 @@ def _outside(
         # Nothing is read for a plan: what an object is, its ETag, size and version say.
         objects = {path: there.objects[path][:3] for path in listing.files}
         externals["photographs"] = digest_of({"objects": objects, "findings": described})
-        return list(listing.rows), frozenset()
+        return list(listing.rows), {}
     hashes = hash_files(root, listing, store.root / "files.sqlite")
     externals["photographs"] = digest_of(
         {"files": hashes, "findings": described, "versions": dict(listing.version_ids)}
     )
-    return list(listing.rows), frozenset(hashes.values())
+    return list(listing.rows), hashes
 
 
 def _weights(spec: RunSpec, store: Store, externals: dict[str, str], places: dict[str, Path]) -> None:

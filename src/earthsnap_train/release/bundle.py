@@ -71,7 +71,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     (lineage / "dataset.json").write_text(
         json.dumps({"version": header.dataset_version, "taught_on": s.taught_on, "code": __version__}, indent=1)
     )
-    images = {"image_id": [row.image_id for row in rows], "split": [row.split for row in rows]}
+    images = {name: [getattr(row, name) for row in rows] for name in ("image_id", "split", "species_id")}
     pq.write_table(pa.table(images), lineage / "images.parquet", compression="zstd")
     metrics = FamilyMetrics.model_validate_json((inputs["evaluated"] / "metrics.json").read_bytes())
     card = model_card(

@@ -72,6 +72,12 @@ class ParentChild(SpecModel):
     routing: Routing
 
 
+class KeepParent(SpecModel):
+    """When the parent of the release ``base`` is kept: it routes at least this share of the new photographs of val."""
+
+    min_routing: Annotated[float, Field(gt=0, le=1)]
+
+
 class SharedTrunk(SpecModel):
     """A parent and its children as heads of one trunk, which looks at each photograph once.
 
@@ -81,6 +87,7 @@ class SharedTrunk(SpecModel):
     kind: Literal["shared_trunk"]
     certain: Certainty
     parent: TrunkParent
+    keep_parent: KeepParent
     heads: Heads
     routing: Routing
 

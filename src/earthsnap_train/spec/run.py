@@ -41,7 +41,10 @@ class Paths(SpecModel):
 
 
 class RunSpec(SpecModel):
-    """A declaration. ``name``: the family's. ``nodes``: training overrides of ``parent``, ``child``, ``child/x``, ``flat``."""
+    """A declaration. ``name``: the family's. ``nodes``: training overrides of ``parent``, ``child``, ``child/x``, ``flat``.
+
+    ``base``: the release that the new one starts from; its parent is kept as long as that routes well.
+    """
 
     name: FamilyName
     seed: Annotated[int, Field(ge=0)]
@@ -56,6 +59,7 @@ class RunSpec(SpecModel):
     backbone: Backbone
     training: Training
     nodes: dict[str, dict[str, object]]
+    base: str | None
     tuning: TuningSpec
     evaluation: Evaluation
     serving: Serving

@@ -12,15 +12,18 @@ from earthsnap_train.taxonomy.names import slug, species_ids, tidy, without_auth
 from earthsnap_train.taxonomy.tree import RESERVED_RANKS, Species, Taxonomy
 
 
-def build_taxonomy(entries: Iterable[NameEntry], spec: TaxonomySpec) -> tuple[Taxonomy, tuple[Finding, ...]]:
+def build_taxonomy(
+    entries: Iterable[NameEntry], spec: TaxonomySpec, first_ids: Mapping[str, str] = {}
+) -> tuple[Taxonomy, tuple[Finding, ...]]:
     """One species for all spellings of one name; whatever looked wrong is a finding, the worst first.
 
     Entries that contradict the majority carry an error finding and are left out of the table, so that it is sound in
     any case; under ``on_conflict: drop`` that finding is a warning. Pass the findings to ``require_sound``.
-    The species id of any spelling is ``names.species_ids``.
+    The species id of any spelling is ``names.species_ids``, and ``first_ids`` that of ``names.first_ids``.
     """
     entries = sorted(entries, key=_written)
-    ids = species_ids((one.species for one in entries), spec.synonyms)
+    in_use = species_ids((one.species for one in entries), spec.synonyms)
+    ids = species_ids((one.species for one in entries), spec.synonyms, first_ids)
     named = [one for one in entries if ids[one.species]]
     ranks = _rank_order(named)
     spellings, variants = _taxon_spellings(named)
@@ -28,7 +31,7 @@ def build_taxonomy(entries: Iterable[NameEntry], spec: TaxonomySpec) -> tuple[Ta
     contradictions = [_as_declared(one, spec) for one in one_parent_per_rank(placed, ids, ranks)]
     against = {entry for finding in contradictions for entry in finding.entries}
     sound = [(entry, taxa) for entry, taxa in placed if entry not in against]
-    taxonomy = Taxonomy(ranks=ranks, species=_merge(sound, ids, ranks))
+    taxonomy = Taxonomy(ranks=ranks, species=_merge(sound, ids, in_use, spec.synonyms, ranks))
     nameless = [one for one in entries if not ids[one.species]]
     findings = [*_nameless(nameless), *variants, *contradictions, *_spellings(named, ids), *lint(taxonomy)]
     return taxonomy, sort_findings(findings)
@@ -98,22 +101,38 @@ def _as_declared(finding: Finding, spec: TaxonomySpec) -> Finding:
     return replace(finding, severity="warning") if spec.on_conflict == "drop" else finding
 
 
-def _merge(placed: Sequence[PlacedEntry], ids: Mapping[str, str], ranks: Sequence[str]) -> tuple[Species, ...]:
+def _merge(
+    placed: Sequence[PlacedEntry],
+    ids: Mapping[str, str],
+    in_use: Mapping[str, str],
+    synonyms: Mapping[str, str],
+    ranks: Sequence[str],
+) -> tuple[Species, ...]:
+    """``in_use``: name as written -> slug of the name in use, which is the id but for a species that was renamed."""
+    declared = {slug(without_author(name)): without_author(name) for name in synonyms.values()}
     by_id: dict[str, list[PlacedEntry]] = defaultdict(list)
     for entry, taxa in placed:
         by_id[ids[entry.species]].append((entry, taxa))
-    return tuple(_one_species(species_id, by_id[species_id], ranks) for species_id in sorted(by_id))
+    merged = []
+    for species_id, kin in sorted(by_id.items()):
+        name = in_use[kin[0][0].species]
+        merged.append(_one_species(species_id, kin, ranks, name=name, declared=declared.get(name)))
+    return tuple(merged)
 
 
-def _one_species(species_id: str, placed: Sequence[PlacedEntry], ranks: Sequence[str]) -> Species:
+def _one_species(
+    species_id: str, placed: Sequence[PlacedEntry], ranks: Sequence[str], *, name: str, declared: str | None
+) -> Species:
+    """``name``: slug of the name in use. ``declared``: how the synonyms write it, where they lead to it."""
     entries = [entry for entry, _ in placed]
     # What is written under the name in use counts before what is written under a synonym.
-    own = [one for one in entries if slug(without_author(one.species)) == species_id] or entries
+    own = [one for one in entries if slug(without_author(one.species)) == name]
     known = {rank: taxon for _, taxa in placed for rank, taxon in taxa.items()}
+    scientific = _first(one.scientific_name for one in own) or without_author(own[0].species) if own else declared
     return Species(
         species_id=species_id,
-        scientific_name=_first(one.scientific_name for one in own) or without_author(own[0].species),
-        common_name=_first(one.common_name for one in own),
+        scientific_name=scientific or without_author(entries[0].species),
+        common_name=_first(one.common_name for one in own or entries),
         ranks=tuple((rank, known[rank]) for rank in ranks if rank in known),
     )
 

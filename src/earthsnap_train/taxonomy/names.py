@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
 from earthsnap_train.errors import ConfigError
@@ -64,13 +64,28 @@ def slug(name: str) -> str:
     return words
 
 
-def species_ids(names: Iterable[str], synonyms: Mapping[str, str]) -> dict[str, str]:
+def species_ids(names: Iterable[str], synonyms: Mapping[str, str], first_ids: Mapping[str, str] = {}) -> dict[str, str]:
     """The species id of every name as written: the slug of the name in use, without its author.
 
-    It is "" for a name without a letter or digit. Raises ConfigError where synonyms lead back to themselves.
+    It is "" for a name without a letter or digit. ``first_ids``: see there. Raises ConfigError where synonyms lead back to
+    themselves.
     """
     in_use = {slug(without_author(other)): slug(without_author(name)) for other, name in synonyms.items()}
-    return {name: _follow(slug(without_author(name)), in_use) for name in names}
+    found = {name: _follow(slug(without_author(name)), in_use) for name in names}
+    return {name: first_ids.get(species_id, species_id) for name, species_id in found.items()}
+
+
+def first_ids(synonyms: Mapping[str, str], minted: Collection[str]) -> dict[str, str]:
+    """Slug of a name in use -> the id that its species has had since it went by another name.
+
+    An id never changes: a species that is renamed by a synonym keeps its own. ``minted``: every id there has been, oldest
+    first; where species that have one are merged under a name that has none, the oldest stays.
+    """
+    found: dict[str, str] = {}
+    for species_id, in_use in species_ids(minted, synonyms).items():
+        if in_use not in minted:
+            found.setdefault(in_use, species_id)
+    return found
 
 
 def _follow(start: str, in_use: Mapping[str, str]) -> str:

@@ -1,10 +1,12 @@
 """Stage ``heads``: every head of a family on one trunk, solved, calibrated and exported in one go.
 
 Writes for each node ``<node>/node.json`` and ``<node>/head.onnx``, as stage ``export`` does for one; ``class_of.json``
-(species -> class of the parent); and ``notes/parents.json``: what val said of each way of teaching the parent.
+(species -> class of the parent, or its group where the parent was kept); and ``notes/parents.json``: what val said of each
+way of teaching the parent.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -41,7 +43,8 @@ class Settings(SpecModel):
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
     """Input ``calibrated``, where there is one: the heads whose temperatures are kept, and whose parent's classes are.
 
-    Else ``originals`` holds the features of val that they are calibrated on.
+    Else ``originals`` holds the features of val that they are calibrated on. Input ``check``, where there is one: stage
+    ``check/parent``, whose parent is taken as it is.
     """
     s = Settings.model_validate(settings)
     torch.set_num_threads(context.resources.threads)
@@ -67,6 +70,13 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         targets: class_of_parent(targets, everything, s.groups, species_per_cluster=s.parent.species_per_cluster)
         for targets in CANDIDATES
     }
+    if "check" in inputs and (kept := inputs["check"] / "parent").is_dir():
+        flat = {"flat": solved("flat", everything, class_of["species"])} if s.flat else {}
+        _write({f"child/{group}": child for group, child in children.items()} | flat, s, inputs, out)
+        shutil.copytree(kept, out / "parent")
+        (out / "class_of.json").write_text(json.dumps(class_of["groups"], ensure_ascii=False))
+        return
+
     wanted = _wanted(s, inputs, can_choose=val is not None and len(val) > 0)
     if val is None:  # the very clusters that the calibrated parent was taught
         class_of[wanted[0]] = json.loads((inputs["calibrated"] / "class_of.json").read_text())

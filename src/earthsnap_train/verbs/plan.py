@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from earthsnap_train.evaluation.wording import short_time
+from earthsnap_train.pipeline.changes import changes
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.launcher import SageMaker
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
 
 
 def run(spec: RunSpec) -> tuple[int, None]:
-    prepared = prepare(spec, Store(Path(spec.paths.store)))
+    store = Store(Path(spec.paths.store))
+    prepared = prepare(spec, store)
+    touched = changes(prepared.plan, prepared.states, prepared.survey, store)
     pipelines = _pipelines(spec, prepared)
     if spec.json_output:
-        told = as_json(prepared) | ({"pipelines": pipelines.as_json()} if pipelines else {})
+        told = (
+            as_json(prepared)
+            | {"changes": touched.as_json()}
+            | ({"pipelines": pipelines.as_json()} if pipelines else {})
+        )
         print(json.dumps(told, indent=1))  # noqa: T201
         return 0, None
     console = console_for_people()
@@ -32,6 +39,9 @@ def run(spec: RunSpec) -> tuple[int, None]:
     for note in prepared.survey.decision.notes:
         console.print(note, markup=False, style="yellow")
     console.print(_table(prepared))
+    console.print()
+    for line in touched.lines():
+        console.print(line, markup=False, soft_wrap=True)
     console.print()
     console.print(_total(prepared), markup=False)
     if pipelines is not None:

@@ -174,6 +174,8 @@ def _closing(finished: Finished, console: Console) -> None:
     for reason in release.reasons:
         console.print(f"         {reason}", markup=False)
     console.print(f"champion {finished.champion}", markup=False, soft_wrap=True)
+    if data.parent:
+        console.print(f"parent   {data.parent}", markup=False, soft_wrap=True)
     console.print(f"report   {finished.report}", markup=False, soft_wrap=True)
     console.print(f"checks   {finished.folder / 'qa.html'}", markup=False, soft_wrap=True)
     console.print(f"next     {data.next_command}", markup=False, soft_wrap=True)

@@ -27,15 +27,17 @@ class Names:
     an unknown species.
     """
 
-    def __init__(self, rows: Iterable[Row], reviews: Mapping[str, Review], spec: TaxonomySpec) -> None:
-        """``reviews``: by path."""
+    def __init__(
+        self, rows: Iterable[Row], reviews: Mapping[str, Review], spec: TaxonomySpec, first_ids: Mapping[str, str]
+    ) -> None:
+        """``reviews``: by path. ``first_ids``: see ``taxonomy.names``."""
         rows = list(rows)
         decided = {path: review for path, review in reviews.items() if review.decision in ("relabel", "reject")}
         entries: dict[_Key, list[Row]] = defaultdict(list)
         for row in rows:
             if row.path not in decided:
                 entries[_key(row.species, row.scientific_name, row.common_name, row.ranks.items())].append(row)
-        taxonomy, found = build_taxonomy((_entry(group) for group in entries.values()), spec)
+        taxonomy, found = build_taxonomy((_entry(group) for group in entries.values()), spec, first_ids)
         if spec.on_conflict == "stop":
             linter.require_sound(found, strict=spec.strict)
         self.taxonomy = taxonomy
@@ -48,7 +50,7 @@ class Names:
             for row in entries[_key(entry.species, entry.scientific_name, entry.common_name, entry.ranks)]
         ]
         written = [review.species for review in decided.values() if review.species]
-        ids = species_ids([*(row.species for row in rows), *written], spec.synonyms)
+        ids = species_ids([*(row.species for row in rows), *written], spec.synonyms, first_ids)
         self.findings += _rare_spellings(rows, ids)
         self.of = {row.path: ids[row.species] for row in rows if ids[row.species] in taxonomy.by_id}
         for path, species_id in species_named(decided, ids, taxonomy.by_id).items():
