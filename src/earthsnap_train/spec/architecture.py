@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from earthsnap_train.spec.imbalance import Imbalance
 from earthsnap_train.spec.model import SpecModel
 
 
@@ -11,11 +12,14 @@ class Routing(SpecModel):
     """``soft`` weighs the children of the likeliest groups; ``hard`` asks the first group's child alone.
 
     ``soft`` runs children in order of their group's probability until ``mass`` is covered or ``top_k`` have run.
+    ``parent_weight``: how much a parent taught species counts beside the child, where a group's mass is divided; a release
+    that was made without it asks the child alone.
     """
 
     kind: Literal["soft", "hard"]
     top_k: Annotated[int, Field(ge=1)]
     mass: Annotated[float, Field(gt=0, le=1)]
+    parent_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Parent(SpecModel):
@@ -44,11 +48,14 @@ class Certainty(SpecModel):
 class Heads(SpecModel):
     """Linear heads on the features of one trunk, each solved to its optimum (L2-regularised logistic regression).
 
+    ``imbalance``: as of a training, with photographs that weigh more instead of being drawn more often.
+
     ``weight_decay``: of the mean cross-entropy, in units of the features' common scale. ``roots``: of features, instead of
     themselves.
     """
 
     roots: bool
+    imbalance: Imbalance
     weight_decay: Annotated[float, Field(gt=0)]
     max_iterations: Annotated[int, Field(ge=1)]
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from earthsnap_train.spec.augmentation import Augmentation
+from earthsnap_train.spec.imbalance import Imbalance
 from earthsnap_train.spec.model import SpecModel
 
 Positive = Annotated[int, Field(ge=1)]
@@ -45,7 +46,7 @@ class Teaching(SpecModel):
     label_smoothing: Fraction
     label_smoothing_by: Literal["class", "taxonomy"]
     rank_weight: NonNegative
-    imbalance: Literal["none", "sqrt", "balanced", "logit_adjustment"]
+    imbalance: Imbalance
     ema_decay: Fraction | None
     early_stopping_patience: Positive | None
     precision: Literal["auto", "32", "bf16", "16"]
