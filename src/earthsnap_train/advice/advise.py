@@ -139,12 +139,14 @@ def _parents(
 def _figures(
     material: Material, proposals: Sequence[Proposal], worths: Sequence[Worth], flat_is_right_N: Bools
 ) -> tuple[GroupingFigures, ...]:
-    """The most right first."""
+    """The most right first. The best: of those not shown to be less right than the most right the most stable, and of
+    equally stable ones the cheapest to change."""
     images_of = {name: int(count) for name, count in zip(material.species, np.bincount(material.label_N), strict=True)}
     found = [
         GroupingFigures(
             name=one.name,
             made_by=one.made_by,
+            rank=one.rank,
             groups=dict(one.groups),
             is_declared=one.is_declared,
             top1=share(found.is_right_N, material.cluster_N),
@@ -163,7 +165,7 @@ def _figures(
         for figures, found in zip(found, worths, strict=True)
         if _difference(material, found.is_right_N, most_right.is_right_N).high >= 0
     ]
-    best = min(as_good, key=lambda one: (one.child_share, -one.stability, one.name))
+    best = min(as_good, key=lambda one: (-round(one.stability, 1), one.child_share, one.name))
     marked = [one.model_copy(update={"is_best": one is best}) for one in found]
     return tuple(sorted(marked, key=lambda one: (-one.top1.value, one.child_share, one.name)))
 

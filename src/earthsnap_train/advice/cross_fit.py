@@ -23,7 +23,7 @@ def cross_fit(
     A head's temperature is fitted on what the other folds' heads make of photographs new to them, so that neither its
     weights nor its temperature have seen what it will be asked.
     """
-    own_N = np.isin(material.species_N, list(class_of))
+    own_N = np.isin(material.labelled, list(class_of))
 
     def taught(fold: int) -> Solved:
         shown = material.shown(own_N & (material.fold_N != fold))
@@ -37,7 +37,7 @@ def cross_fit(
     for fold, one in enumerate(heads):
         rows_N = own_N & (material.fold_N == fold)
         logits_NC[rows_N] = one.head.logits(material.features_NF[rows_N])
-    own_labels = heads[0].labels_of(material.species_N[own_N])
+    own_labels = heads[0].labels_of(material.labelled[own_N])
     label_N = np.zeros(len(material), dtype=np.int64)
     label_N[own_N] = own_labels
     calibrated = []

@@ -13,10 +13,12 @@ class GroupingFigures(Measured):
     species, those that a photograph's child must tell apart; as large is the share of photographs from which a child is
     taught again when one of its species changes. ``stability``: adjusted Rand index beside the same proposal made from
     resampled photographs; 1 where photographs have no say. ``is_declared``: what the declaration and its lock say.
+    ``rank``: whose taxa the groups are; by it later species find their group by themselves. None where photographs decide.
     """
 
     name: str
     made_by: str
+    rank: str | None
     groups: dict[str, tuple[str, ...]]
     is_declared: bool
     is_best: bool = False
@@ -81,9 +83,8 @@ class PairFigures(Measured):
 
 
 class Advice(Measured):
-    """``notes``: what could not be proposed, and why. ``suspects``: the most doubtful first. ``species``: the least known first.
-
-    ``flat``: top-1 of one flat head; ``flat_multiply_adds``: of that head, for one photograph.
+    """``notes``: what could not be proposed, and why. ``suspects``: the most doubtful first. ``species``: the least known
+    first. ``flat``: top-1 of one flat head; ``flat_multiply_adds``: of that head, for one photograph.
     """
 
     family: str

@@ -54,19 +54,20 @@ class Material:
         return int(self.fold_N.max()) + 1
 
     @cached_property
-    def species_N(self) -> NDArray[np.str_]:
+    def labelled(self) -> NDArray[np.str_]:
+        """[N]."""
         return np.asarray(self.species, dtype=np.str_)[self.label_N]
 
     @cached_property
-    def is_judged_N(self) -> NDArray[np.bool_]:
-        """False where all photographs of a species are in one fold: there no head that is asked about them knows it."""
+    def is_judged(self) -> NDArray[np.bool_]:
+        """[N]; False where all photographs of a species are in one fold: there no head that is asked about them knows it."""
         is_in_SK = np.zeros((len(self.species), self.num_folds), dtype=np.bool_)
         is_in_SK[self.label_N, self.fold_N] = True
         judged_N: NDArray[np.bool_] = (is_in_SK.sum(axis=1) > 1)[self.label_N]
         return judged_N
 
     def shown(self, rows_N: NDArray[np.bool_]) -> Shown:
-        return Shown(features_NVF=self.features_NF[rows_N][:, None], species_N=self.species_N[rows_N])
+        return Shown(features_NVF=self.features_NF[rows_N][:, None], species_N=self.labelled[rows_N])
 
     def __len__(self) -> int:
         return len(self.image_ids)

@@ -29,7 +29,7 @@ def doubts(material: Material, p_NS: Floats) -> list[Doubt]:
     probability reaches the mean that it has on photographs labelled so; of several confident species the likeliest counts.
     A head that is unsure of a species altogether thus asks little, and one that is sure of it asks much.
     """
-    judged_N = material.is_judged_N
+    judged_N = material.is_judged
     own_N = p_NS[np.arange(len(material)), material.label_N]
     num_judged_S = np.bincount(material.label_N[judged_N], minlength=len(material.species))
     sum_S = np.bincount(material.label_N[judged_N], own_N[judged_N], len(material.species))

@@ -49,8 +49,8 @@ def hardest_pairs(
 
 def balanced(material: Material, pair: tuple[str, str], p_N2: NDArray[np.float32]) -> Estimate:
     """Mean of both species' recalls by a head of these two; its interval draws whole clusters of their photographs."""
-    rows_N = np.isin(material.species_N, pair)
-    is_second_R = material.species_N[rows_N] == pair[1]
+    rows_N = np.isin(material.labelled, pair)
+    is_second_R = material.labelled[rows_N] == pair[1]
     is_right_R = (p_N2[rows_N].argmax(axis=1) == 1) == is_second_R
     clusters = number_clusters(material.cluster_N[rows_N].astype(np.str_), int(rows_N.sum()))
 

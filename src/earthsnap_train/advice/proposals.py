@@ -4,7 +4,7 @@ Shapes: N photographs, F features, S species.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -39,11 +39,12 @@ class Limits(SpecModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """``groups``: group -> its species, both in alphabetical order. ``stability``: see ``GroupingFigures``."""
+    """``groups``: group -> its species, both in alphabetical order. All else is said in ``GroupingFigures``."""
 
     name: str
     made_by: str
     groups: Groups
+    rank: str | None = None
     stability: float = 1.0
     is_declared: bool = False
 
@@ -72,9 +73,7 @@ def propose(
         elif twin is None:
             found[one.partition] = one
         elif twin is today:  # the rank says more than that it is declared
-            found[one.partition] = Proposal(
-                name=one.name, made_by=one.made_by, groups=today.groups, stability=one.stability, is_declared=True
-            )
+            found[one.partition] = replace(one, groups=today.groups, is_declared=True)
     return list(found.values()), notes
 
 
@@ -87,7 +86,7 @@ def _by_ranks(taxonomy: Taxonomy, limits: Limits, notes: list[str]) -> Iterator[
             notes.append(f"{rank}: {error.what}")
             continue
         made_by = f"{rank}, {limits.min_species} to {limits.max_species} species"
-        yield Proposal(name=f"by-{slug(rank)}", made_by=made_by, groups=_grouped(group_of))
+        yield Proposal(name=f"by-{slug(rank)}", made_by=made_by, groups=_grouped(group_of), rank=rank)
 
 
 def _numbers(num_species: int, of_ranks: Sequence[int], limits: Limits) -> list[int]:
@@ -177,6 +176,6 @@ def _named(species: Sequence[str], cluster_S: NDArray[np.intp], distance_SS: NDA
         places = np.flatnonzero(cluster_S == cluster)
         within = distance_SS[np.ix_(places, places)].copy()
         np.fill_diagonal(within, 0)
-        middle = species[places[within.sum(axis=1).argmin()]]
-        group_of |= {species[place]: slug(f"like {middle}") for place in places}
+        middle = species[int(places[within.sum(axis=1).argmin()])]
+        group_of |= {species[place]: slug(f"like {middle}") for place in places.tolist()}
     return _grouped(group_of)

@@ -9,7 +9,7 @@ from earthsnap_train.evaluation.charts import drawing
 
 LEFT, TOP, WIDTH, HEIGHT, RIGHT, BOTTOM = 52, 14, 560, 250, 120, 46
 LEAST_GAP = 14  # between two names
-TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+TICKS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
 def trade_off(advice: Advice) -> Markup:
@@ -18,9 +18,10 @@ def trade_off(advice: Advice) -> Markup:
     low = math.floor(50 * min(one.low for one in estimates)) / 50
     high = math.ceil(50 * max(one.high for one in estimates)) / 50
     least = min(one.child_share for one in advice.groupings) / 1.3
+    most = min(1.0, max(one.child_share for one in advice.groupings) * 1.5)
 
     def across(share: float) -> float:
-        return LEFT + WIDTH * math.log(share / least) / math.log(1 / least)
+        return LEFT + WIDTH * math.log(share / least) / math.log(most / least)
 
     def up(top1: float) -> float:
         return TOP + HEIGHT * (high - top1) / (high - low)
@@ -32,9 +33,11 @@ def trade_off(advice: Advice) -> Markup:
         if TOP <= y <= TOP + HEIGHT:
             parts.append(Markup('<path class="grid" d="M{} {:.1f}h{}"/>').format(LEFT, y, WIDTH))
             parts.append(_text("tick", LEFT - 8, y + 4, "end", f"{100 * number * step:.0f}"))
-    for share in TICKS:
-        if share >= least:
-            parts.append(_text("tick", across(share), TOP + HEIGHT + 18, "middle", f"{100 * share:.0f}"))
+    parts += [
+        _text("tick", across(share), TOP + HEIGHT + 18, "middle", f"{100 * share:.0f}")
+        for share in TICKS
+        if share >= least
+    ]
     flat = up(advice.flat.value)
     parts.append(Markup('<path class="ideal" d="M{} {:.1f}h{}"/>').format(LEFT, flat, WIDTH))
     parts.append(_text("axis", LEFT + WIDTH // 2, TOP + HEIGHT + 40, "middle", "% of photographs taught again"))

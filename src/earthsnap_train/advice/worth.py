@@ -34,7 +34,7 @@ def worth(material: Material, groups: Groups, parents: Sequence[Solved], heads: 
     """Each fold's photographs go through that fold's parent and children, by the very routing of serving."""
     children = {group: heads(members) for group, members in groups.items() if len(members) > 1}
     group_of = {species: group for group, members in groups.items() for species in members}
-    group_N = np.asarray([group_of[species] for species in material.species_N.tolist()], dtype=np.str_)
+    group_N = np.asarray([group_of[species] for species in material.labelled.tolist()], dtype=np.str_)
     is_right_N, is_routed_N, would_be_right_N = (np.zeros(len(material), dtype=np.bool_) for _ in range(3))
     asked = 0.0
     for fold, parent in enumerate(parents):
@@ -45,7 +45,7 @@ def worth(material: Material, groups: Groups, parents: Sequence[Solved], heads: 
             routing=routing,
         )
         rows_N = np.flatnonzero(material.fold_N == fold)
-        features_NF, truth_N = material.features_NF[rows_N], material.species_N[rows_N]
+        features_NF, truth_N = material.features_NF[rows_N], material.labelled[rows_N]
         answer, family = cascade.answer(features_NF), cascade.family()
         is_right_N[rows_N] = np.asarray(family.species)[answer.species_BS.argmax(axis=1)] == truth_N
         is_routed_N[rows_N] = np.asarray(family.groups)[answer.groups_BG.argmax(axis=1)] == group_N[rows_N]

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from earthsnap_train.advice.figures import Advice
+from earthsnap_train.advice.figures import Advice, GroupingFigures
 from earthsnap_train.advice.files import (
     FIGURES,
     PAGE,
@@ -37,6 +37,8 @@ from earthsnap_train.verbs.terminal import say
 from launchers.local import Outcome, check, launch
 from launchers.progress import Follower
 
+OWN = ("job=", "job.", "json=", "traceback=")  # what is said to this verb alone
+
 
 def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
     job = spec.job
@@ -44,7 +46,7 @@ def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
     console = console_for_people(stderr=spec.json_output)
     advice = _drawn(spec, job, console)
     is_locked = lock_path(Path(spec.paths.groupings), spec.name).exists()
-    use = command(sys.argv[1:], f"{job.out}/{grouping_file(advice.best.name)}", is_locked=is_locked)
+    use = command(sys.argv[1:], advice.best, job, is_locked=is_locked)
     files = {grouping_file(one.name): grouping_yaml(advice, one) for one in advice.groupings}
     files |= {SUSPECTS: suspects_csv(advice), FIGURES: without_pictures(advice)}
     write_files(Path(job.out), {**files, PAGE: render(advice, folder=job.out, use=use)})
@@ -87,13 +89,22 @@ def _launch(
         return launch(plan, spec.launcher, store, places, follower, only=only)
 
 
-def command(typed: Sequence[str], file: str, *, is_locked: bool) -> str:
-    """The declaration as it was typed, with the grouping of ``file``. Once there is a lock, only ``regroup`` moves species."""
-    own = ("job=", "job.", "grouping=", "grouping.", "json=", "traceback=")
+def command(typed: Sequence[str], best: GroupingFigures, job: Advise, *, is_locked: bool) -> str:
+    """The declaration as it was typed, with the best grouping. Once there is a lock, only ``regroup`` moves species."""
+    if best.is_declared:
+        own: tuple[str, ...] = OWN
+        grouping = []
+    elif best.rank is not None:
+        own = (*OWN, "grouping=", "grouping.")
+        limits = [f"grouping.min_species={job.min_species}", f"grouping.max_species={job.max_species}"]
+        grouping = ["grouping=by_rank", f"grouping.rank={best.rank}", *limits]
+    else:
+        own = (*OWN, "grouping=", "grouping.")
+        grouping = ["grouping=file", f"grouping.file={job.out}/{grouping_file(best.name)}"]
     kept = [word for word in typed if not word.startswith(own)]
-    verb = ["regroup"] if is_locked else []
-    write = ["write=true"] if is_locked else []
-    return shlex.join(["earthsnap", *verb, *kept, "grouping=file", f"grouping.file={file}", *write])
+    if is_locked and grouping:
+        return shlex.join(["earthsnap", "regroup", *kept, *grouping, "write=true"])
+    return shlex.join(["earthsnap", *kept, *grouping])
 
 
 def without_pictures(advice: Advice) -> str:
@@ -134,7 +145,7 @@ def _show(advice: Advice, folder: str, use: str, console: Console) -> None:
     inseparable = [f"{pair.first.label} and {pair.second.label}" for pair in advice.pairs if pair.is_inseparable]
     say(
         {
-            "*": "cheapest to change of those whose top-1 is not shown to be below the highest",
+            "*": "most stable, then cheapest to change, of those whose top-1 is not shown to be below the highest",
             "labels": f"{len(advice.suspects)} look wrong: {folder}/{SUSPECTS}",
             "too few": f"{len(advice.scarce)} of {advice.num_species} species",
             "alike": f"not separated: {'; '.join(inseparable)}" if inseparable else "every pair can be told apart",
