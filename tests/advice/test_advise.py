@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from earthsnap_train.advice.advise import Settings, advise
+from earthsnap_train.advice.advise import Settings, advise, recommended
 from earthsnap_train.advice.figures import Advice
 from earthsnap_train.context import Context
 from earthsnap_train.pipeline.advised import STAGE, advice_plan
@@ -45,15 +45,21 @@ def drawn(draws: Drawn) -> Advice:
     return draws("species")
 
 
-def test_the_best_is_the_most_stable_of_those_that_are_as_right_as_the_most_right(drawn: Advice) -> None:
-    most_right = drawn.groupings[0]
-    as_good = [one for one in drawn.groupings if one.top1.value >= most_right.top1.value]
+def test_one_is_marked_and_the_most_right_come_first(drawn: Advice) -> None:
+    top1s = [one.top1.value for one in drawn.groupings]
 
     assert sum(one.is_best for one in drawn.groupings) == 1
-    assert round(drawn.best.stability, 1) >= max(round(one.stability, 1) for one in as_good)
-    assert [one.top1.value for one in drawn.groupings] == sorted(
-        (one.top1.value for one in drawn.groupings), reverse=True
-    )
+    assert top1s == sorted(top1s, reverse=True)
+
+
+def test_recommended_is_the_most_stable_and_of_equally_stable_ones_the_cheapest_to_change(advice: Advice) -> None:
+    one, _ = advice.groupings
+    stable = one.model_copy(update={"name": "stable", "stability": 1.0, "child_share": 0.5})
+    nearly = one.model_copy(update={"name": "nearly", "stability": 0.97, "child_share": 0.4})
+    vague = one.model_copy(update={"name": "vague", "stability": 0.5, "child_share": 0.1})
+
+    assert recommended([stable, vague]) is stable
+    assert recommended([stable, nearly, vague]) is nearly
 
 
 def test_figures_of_a_grouping_agree_with_one_another(drawn: Advice) -> None:

@@ -5,6 +5,7 @@ test is never opened.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -80,7 +81,9 @@ def advise(s: Settings, material: Material, uris: Sequence[str], taxonomy: Taxon
     flat = heads(material.species)
     flat_NS = unseen(material, flat)
     is_right_N: Bools = flat_NS.argmax(axis=1) == material.label_N
-    declared = {species: group for group, members in s.groups.items() for species in members}
+    present = set(material.species)
+    declared = {species: group for group, members in s.groups.items() for species in members if species in present}
+    taxonomy = replace(taxonomy, species=tuple(one for one in taxonomy.species if one.species_id in present))
     proposals, notes = propose(material, taxonomy, declared, flat_NS, s.limits, seed=s.seed)
     worths: list[Worth] = []
     for one in proposals:
@@ -139,8 +142,7 @@ def _parents(
 def _figures(
     material: Material, proposals: Sequence[Proposal], worths: Sequence[Worth], flat_is_right_N: Bools
 ) -> tuple[GroupingFigures, ...]:
-    """The most right first. The best: of those not shown to be less right than the most right the most stable, and of
-    equally stable ones the cheapest to change."""
+    """The most right first. The best is recommended of those that are not shown to be less right than the most right."""
     images_of = {name: int(count) for name, count in zip(material.species, np.bincount(material.label_N), strict=True)}
     found = [
         GroupingFigures(
@@ -165,9 +167,14 @@ def _figures(
         for figures, found in zip(found, worths, strict=True)
         if _difference(material, found.is_right_N, most_right.is_right_N).high >= 0
     ]
-    best = min(as_good, key=lambda one: (-round(one.stability, 1), one.child_share, one.name))
+    best = recommended(as_good)
     marked = [one.model_copy(update={"is_best": one is best}) for one in found]
     return tuple(sorted(marked, key=lambda one: (-one.top1.value, one.child_share, one.name)))
+
+
+def recommended(as_good: Sequence[GroupingFigures]) -> GroupingFigures:
+    """The most stable, and of equally stable ones the cheapest to change."""
+    return min(as_good, key=lambda one: (-round(one.stability, 1), one.child_share, one.name))
 
 
 def _difference(material: Material, is_right_N: Bools, other_N: Bools) -> Estimate:
