@@ -60,6 +60,8 @@ KINDS: Mapping[str, Kind] = {
     # -> a release that waits for a person
     "bundle": Kind(run="release.bundle:run", revision=5, libraries=("onnxruntime", "pillow")),
     "report": Kind(run="evaluation.write_report:run", revision=4, libraries=("pillow",)),
+    # beside a release: what could be declared better
+    "advise": Kind(run="advice.advise:run", revision=1, libraries=("torch", "scipy", "pillow"), parallel_inside=True),
 }
 
 
