@@ -1,7 +1,6 @@
 """What a trunk makes of every photograph of a declaration, its mirror image too, kept in one file for ``run.py``.
 
-    python benchmarks/recognition/embed.py plants-dev.npz --work lab --near-duplicates ../shared/data/plants-dev/near_duplicates.csv \\
-        dataset=table dataset.source.root=../shared/data/plants-dev ...
+    python benchmarks/recognition/embed.py plants-dev.npz --work lab --near-duplicates PAIRS.csv dataset=table ...
     python benchmarks/recognition/embed.py flora.npz --work lab +experiment=plants
 
 What follows the options declares any dataset and backbone, as for `earthsnap`. The plan runs as users run it; its embeddings,
@@ -57,7 +56,9 @@ def gathered(store: Store, family: str, pairs: Iterable[tuple[str, str]]) -> Pho
         assert artifact is not None, stage
         return store.path(artifact.key)
 
-    stages = sorted(path.stem.replace("--", "/") for path in (store.root / "heads" / family).glob("embed--trunk--*.json"))
+    stages = sorted(
+        path.stem.replace("--", "/") for path in (store.root / "heads" / family).glob("embed--trunk--*.json")
+    )
     seen = Embeddings({stage: of(stage) for stage in stages})
     rows = sorted(read_manifest(of("ingest") / "manifest.parquet"), key=lambda row: row.image_id)
     taxonomy = Taxonomy.read(of("ingest") / "taxonomy.parquet")

@@ -1,4 +1,4 @@
-"""What might be built on top of a family, tried here first; each setting is chosen on val, by the likelihood where nothing else is said.
+"""What might be built on top of a family, tried here first. Settings are those that make val likeliest, unless said.
 
 Shapes: B photographs, N taught photographs, S species, F features.
 """
@@ -31,9 +31,7 @@ def surprise(p_BS: Floats, truth_B: Labels) -> float:
 
 def recalibrated(val_logits_BS: Floats, test_logits_BS: Floats, val_truth_B: Labels, note: str) -> Said:
     temperature = fit_temperature(val_logits_BS, val_truth_B)
-    return Said(
-        val_BS=softmax(val_logits_BS, temperature), test_BS=softmax(test_logits_BS, temperature), note=note
-    )
+    return Said(val_BS=softmax(val_logits_BS, temperature), test_BS=softmax(test_logits_BS, temperature), note=note)
 
 
 def likeliest(candidates: Iterable[Said], val_truth_B: Labels) -> Said:
@@ -67,19 +65,13 @@ def with_neighbours(
     found = [nearest(taught_NF - mean_F, x_BF - mean_F, k=20) for x_BF in (val_BF, test_BF)]
     tried = []
     for k, sharpness in product((5, 20), (10.0, 30.0)):
-        near_val_BS, near_test_BS = (
+        found_near = [
             votes(labels_N[rows_BK[:, :k]], cosine_BK[:, :k], sharpness=sharpness, num_species=num_species)
             for rows_BK, cosine_BK in found
-        )
+        ]
         for share in (0.0, 0.1, 0.2, 0.35, 0.5):
-            tried.append(
-                recalibrated(
-                    log_of((1 - share) * said.val_BS + share * near_val_BS),
-                    log_of((1 - share) * said.test_BS + share * near_test_BS),
-                    val_truth_B,
-                    f"{share:g} of {k}, {sharpness:g}",
-                )
-            )
+            mixed = (log_of((1 - share) * own + share * near) for own, near in zip(said.asked, found_near, strict=True))
+            tried.append(recalibrated(*mixed, val_truth_B, f"{share:g} of {k}, {sharpness:g}"))
     return likeliest(tried, val_truth_B)
 
 
@@ -89,7 +81,10 @@ def with_discriminant(
     """Logits of linear discriminant analysis with a shrunk covariance (Friedman 1989, JASA 84:165) are added, weighed."""
     num_species = said.val_BS.shape[1]
     mean_SF = np.stack(
-        [taught_NF[labels_N == s].mean(axis=0) if (labels_N == s).any() else taught_NF.mean(axis=0) for s in range(num_species)]
+        [
+            taught_NF[labels_N == s].mean(axis=0) if (labels_N == s).any() else taught_NF.mean(axis=0)
+            for s in range(num_species)
+        ]
     ).astype(np.float64)
     within_NF = taught_NF - mean_SF[labels_N]
     scatter_FF = within_NF.T @ within_NF / len(within_NF)
@@ -98,17 +93,14 @@ def with_discriminant(
         target_FF = np.eye(len(scatter_FF)) * np.trace(scatter_FF) / len(scatter_FF)
         weight_SF = np.linalg.solve((1 - shrinkage) * scatter_FF + shrinkage * target_FF, mean_SF.T).T
         bias_S = -(weight_SF * mean_SF).sum(axis=1) / 2
-        val_BS, test_BS = ((x_BF @ weight_SF.T + bias_S).astype(np.float32) for x_BF in (val_BF, test_BF))
-        scale = np.float32(fit_temperature(val_BS, val_truth_B))
+        discriminant = [(x_BF @ weight_SF.T + bias_S).astype(np.float32) for x_BF in (val_BF, test_BF)]
+        scale = fit_temperature(discriminant[0], val_truth_B)
         for weight in (0.0, 0.25, 0.5, 1.0):
-            tried.append(
-                recalibrated(
-                    log_of(said.val_BS) + np.float32(weight) * log_of(softmax(val_BS, scale)),
-                    log_of(said.test_BS) + np.float32(weight) * log_of(softmax(test_BS, scale)),
-                    val_truth_B,
-                    f"{weight:g} at {shrinkage:g}",
-                )
+            added = (
+                log_of(own) + np.float32(weight) * log_of(softmax(other, scale))
+                for own, other in zip(said.asked, discriminant, strict=True)
             )
+            tried.append(recalibrated(*added, val_truth_B, f"{weight:g} at {shrinkage:g}"))
     return likeliest(tried, val_truth_B)
 
 
@@ -158,7 +150,9 @@ def for_rare_species(said: Said, counts_S: Labels, val_truth_B: Labels) -> Said:
     present, truth_B = np.unique(val_truth_B, return_inverse=True)
     best, best_recall = said, -1.0
     for tau in (0.0, 0.25, 0.5, 0.75, 1.0, 1.5):
-        val_BS, test_BS = (softmax(log_of(p_BS) - np.float32(tau) * log_share_S) for p_BS in (said.val_BS, said.test_BS))
+        val_BS, test_BS = (
+            softmax(log_of(p_BS) - np.float32(tau) * log_share_S) for p_BS in (said.val_BS, said.test_BS)
+        )
         hits_B = val_BS.argmax(axis=1) == val_truth_B
         recall = float(np.mean(np.bincount(truth_B, hits_B, len(present)) / np.bincount(truth_B)))
         if recall > best_recall:
@@ -172,6 +166,6 @@ def distances_of(taxonomy: Taxonomy, species: Sequence[str]) -> Floats:
 
 
 def least_expected_distance(said: Said, distance_SS: Floats) -> Said:
-    """Names the species that is nearest to all that it may be (Karthik et al., ICLR 2021, "No cost likelihood manipulation")."""
+    """Names the species that is nearest to all that it may be (Karthik et al., ICLR 2021, "No cost likelihood ...")."""
     named = ((said.val_BS @ distance_SS).argmin(axis=1), (said.test_BS @ distance_SS).argmin(axis=1))
     return replace(said, named=named)

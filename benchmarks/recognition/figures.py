@@ -55,7 +55,9 @@ class Resampled:
     def figures(self) -> Mapping[str, Numbers]:
         """[1 + R] of each; ``sure_right`` and ``rolled_right`` are shares of what was answered."""
         num_R = self._sums["count"].sum(axis=1)
-        hit_R, distance_R, sure_R, sure_right_R, rolled_R, rolled_right_R = (self._sums[name][:, 0] / num_R for name in MEANS)
+        hit_R, distance_R, sure_R, sure_right_R, rolled_R, rolled_right_R = (
+            self._sums[name][:, 0] / num_R for name in MEANS
+        )
         return {
             "top1": hit_R,
             "macro_recall": _macro(self._sums["hits"], self._sums["count"]),

@@ -44,9 +44,7 @@ class Recipe:
 
     @property
     def lesson(self) -> Lesson:
-        return Lesson(
-            heads=self.heads, label_smoothing=self.label_smoothing, balance="none", adjusted=self.adjusted
-        )
+        return Lesson(heads=self.heads, label_smoothing=self.label_smoothing, balance="none", adjusted=self.adjusted)
 
 
 OURS = Recipe(
@@ -68,6 +66,10 @@ class Said:
     test_BS: Floats
     note: str = ""
     named: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
+
+    @property
+    def asked(self) -> tuple[Floats, Floats]:
+        return self.val_BS, self.test_BS
 
 
 class Teacher:

@@ -22,7 +22,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcomes:
-    """All [photographs]. ``sure``: answered where refusing means to name no species; ``rolled``: where it rolls up along ranks."""
+    """All [photographs]. ``sure``: answered where one may only refuse; ``rolled``: where one may roll up along ranks."""
 
     hit: Numbers
     distance: Numbers
@@ -84,7 +84,7 @@ def threshold(confidence_B: NDArray[np.floating], right_B: NDArray[np.bool_]) ->
 def lineages(
     p_BS: Floats, truth_B: NDArray[np.int64], taxonomy: Taxonomy, species: tuple[str, ...]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """The probability of each taxon of the likeliest lineage and whether it is the true one, [B, R]; a rank that is lacking is 0."""
+    """Of the likeliest lineage, each taxon's probability and whether it is the true one [B, R]; a rank it lacks has 0."""
     place = {rank: number for number, rank in enumerate((*taxonomy.ranks, "species"))}
     true = [frozenset(taxonomy.lineage(name)) for name in species]
     roll_up = RollUp(taxonomy, species)

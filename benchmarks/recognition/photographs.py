@@ -66,7 +66,9 @@ class Photographs:
                     species_id=name,
                     scientific_name=name,
                     common_name=None,
-                    ranks=tuple((rank, taxon) for rank, taxon in zip(self.ranks, self.taxa[name], strict=True) if taxon),
+                    ranks=tuple(
+                        (rank, taxon) for rank, taxon in zip(self.ranks, self.taxa[name], strict=True) if taxon
+                    ),
                 )
                 for name in self.species
             ),

@@ -20,7 +20,7 @@ from earthsnap_train.training.logistic import SMALLEST_SCALE
 class PerPhotograph(LogisticRegression):
     """Regularised as our heads are, by the mean loss and not by its sum: a node with few photographs is no freer."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         self.C = 1 / (DECLARED.heads.weight_decay * len(X))
         return super().fit(X, y, sample_weight)
 
