@@ -21,7 +21,15 @@ DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md
 EXPERIMENTS = sorted((REPOSITORY / "conf" / "experiment").glob("*.yaml"))
 # Where a name of a file may start from, as docs/journey.md says.
 ROOTS = (REPOSITORY, REPOSITORY / "src" / "earthsnap_train")
-WRITTEN_BY_RUNS = {"MODEL_CARD.md", "NOTES.md", "groupings/mine.lock.yaml", "curves.csv", "runs.csv"}
+WRITTEN_BY_RUNS = {
+    "MODEL_CARD.md",
+    "NOTES.md",
+    "groupings/mine.lock.yaml",
+    "curves.csv",
+    "runs.csv",
+    "suspects.csv",
+    "by-genus.yaml",
+}
 WRITTEN_BY_USERS = {"labels.csv", "species.csv"}
 PROGRAMS = (("earthsnap",), ("python", "-m", "earthsnap_train"))
 OF_THE_SYSTEM = {"aws", "curl", "docker", "du", "pip", "tail"}

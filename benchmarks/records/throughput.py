@@ -37,8 +37,9 @@ options = parser.parse_args()
 
 BATCH = 64
 AUGMENTATION = Augmentation(
-    scale_min=0.4, ratio_max=4 / 3, rotation_deg=0, horizontal_flip=True, colour_jitter=None, random_erasing=None
-)
+    scale_min=0.4, ratio_max=4 / 3, rotation_deg=0, horizontal_flip=True, colour_jitter=None, random_erasing=None,
+    mixup=None, cutmix=None,
+)  # fmt: skip
 
 
 def folder_loader(*, floats: bool, num_workers: int) -> Iterable[object]:

@@ -15,7 +15,7 @@ from launchers.sagemaker.names import PIPELINE, STEP, distinct, short
 from launchers.sagemaker.strategy import is_by_service
 
 DATA = ("draw", "ingest", "select", "records", "trunk", "embed", "embed_originals")
-RELEASE = ("evaluate_family", "bundle", "report")
+RELEASE = ("calibrate", "evaluate_family", "bundle", "report")
 JUDGES = ("evaluate", "evaluate_heads", "evaluate_family")
 LOOK = "look"
 

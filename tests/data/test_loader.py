@@ -30,6 +30,8 @@ AUGMENTATION = Augmentation.model_validate(
         "horizontal_flip": True,
         "colour_jitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.0},
         "random_erasing": 0.2,
+        "mixup": None,
+        "cutmix": None,
     }
 )
 ROSES, OAKS = ("rosa-canina", "rosa-rugosa"), ("quercus-ilex", "quercus-robur", "quercus-suber")

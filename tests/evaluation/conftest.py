@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from earthsnap_train.evaluation.answering import judge_answers
 from earthsnap_train.evaluation.family_metrics import family_metrics
-from earthsnap_train.evaluation.figures import Cost, figures
+from earthsnap_train.evaluation.figures import Calibration, Cost, Threshold, figures
 from earthsnap_train.evaluation.gates import judge
 from earthsnap_train.evaluation.metrics import node_metrics
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions, NodePredictions
@@ -17,6 +18,17 @@ from earthsnap_train.evaluation.report_rows import build_report, node_row, split
 from earthsnap_train.spec.evaluation import Gate
 from earthsnap_train.taxonomy.tree import Species, Taxonomy
 
+PROMISED = Calibration(
+    unsure_below=0.6,
+    outcome="promised",
+    num_needed=None,
+    curve=(),
+    accuracy=0.95,
+    delta=0.05,
+    num_images=400,
+    num_clusters=380,
+    species_alone=Threshold(unsure_below=0.7, outcome="promised", num_needed=None, curve=()),
+)
 MakeReport = Callable[..., ReportData]
 
 
@@ -65,6 +77,7 @@ def report(
     untested: int = 0,
     photo_px: int = 96,
     has_photos: bool = True,
+    calibration: Calibration = PROMISED,
     **changes: object,
 ) -> ReportData:
     taxonomy, group_of = flora(num_groups, per_group, with_ranks=with_ranks)
@@ -92,7 +105,10 @@ def report(
         num_children_run=np.ones(len(truth), dtype=np.int32),
         flat=Answers.from_probabilities(classes, probabilities[::-1]) if with_flat else None,
     )
-    metrics = family_metrics(predictions, taxonomy, group_of, cost=Cost(multiply_adds=4e8, latency_ms=20.0))
+    answering = judge_answers(predictions, probabilities.astype(np.float32), classes, taxonomy, calibration)
+    metrics = family_metrics(
+        predictions, taxonomy, group_of, cost=Cost(multiply_adds=4e8, latency_ms=20.0), answering=answering
+    )
     alone = node_metrics(NodePredictions(image_id=ids, uri=uris, truth=truth, answers=answers))
     curve = [CurvePoint(step=step, train_loss=2 / step, val_loss=None, val_top1=1 - 1 / step) for step in (1, 2, 5)]
     nodes = [

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from earthsnap_train.evaluation import charts
-from earthsnap_train.evaluation.figures import ReliabilityBin
+from earthsnap_train.evaluation.figures import ReliabilityBin, ThresholdPoint
 from earthsnap_train.evaluation.report import CurvePoint
 
 
@@ -42,3 +42,23 @@ def test_a_curve_of_one_point_can_be_drawn(point: CurvePoint) -> None:
 
 def test_labels_are_escaped() -> None:
     assert "&lt;b&gt;" in charts.waffle(100, 0, 0, "<b>")
+
+
+def test_the_picture_of_answers_begins_where_something_is_said_and_marks_where_it_stands() -> None:
+    points = [
+        ThresholdPoint(unsure_below=0.99, answered=0.0, right=1.0),
+        ThresholdPoint(unsure_below=0.9, answered=0.6, right=1.0),
+        ThresholdPoint(unsure_below=0.5, answered=1.0, right=0.8),
+    ]
+    drawing = charts.answering(points, points[:2], (1.0, 0.8), (0.6, 1.0), 0.95)
+    assert 'class="family line" d="M44.0 10.0L344.0 220.0"' in drawing
+    assert re.findall(r'class="(\w+) point" cx="([\d.]+)" cy="([\d.]+)"', drawing) == [
+        ("flat", "44.0", "10.0"), ("family", "344.0", "220.0"),
+    ]  # fmt: skip
+    assert 'class="ideal" d="M44 62.5h300"' in drawing
+
+
+@pytest.mark.parametrize("said", [0.0, 1.0])
+def test_answers_of_nothing_or_of_everything_can_be_drawn(said: float) -> None:
+    points = [ThresholdPoint(unsure_below=0.5, answered=said, right=1.0)]
+    assert charts.answering(points, points, (said, 1.0), (said, 1.0), 0.95).startswith("<svg")

@@ -138,13 +138,14 @@ def test_bursts_of_one_plant_widen_the_intervals() -> None:
 
 
 @pytest.mark.parametrize("flat", [None, ["apple", "lily"]])
-def test_every_figure_has_a_name_that_was_known_beforehand(flat: list[str] | None) -> None:
+def test_every_figure_has_a_name_that_was_known_beforehand(make_report: Any, flat: list[str] | None) -> None:
     family = family_metrics(
         cascade(["apple", "lily"], ["apple", "rose"], flat=flat),
         TAXONOMY,
         GROUPING,
         cost=Cost(multiply_adds=1.0, latency_ms=None),
         flat_cost=Cost(multiply_adds=1.0, latency_ms=None),
+        answering=make_report().metrics.answering,
     )
     ids = np.array(["a"])
     parent = node_metrics(NodePredictions(image_id=ids, uri=ids, truth=np.array(["rest"]), answers=answers(["rest"])))

@@ -157,3 +157,28 @@ def test_pictures_of_many_species_stop_at_the_budget(make_report: MakeReport) ->
     assert sum(map(len, pictures)) <= BUDGET_BYTES
     assert data.species[0].picture
     assert data.species[-1].picture is None
+
+
+def test_it_says_when_it_answers_and_what_stands_behind_that(make_report: MakeReport) -> None:
+    data = make_report()
+    page = Page(render(data))
+    said = data.metrics.answering
+    assert said is not None
+    assert "answers" in page.ids
+    assert f"It answers {100 * said.answered.value:.0f}% of the test photographs" in page.text
+    assert "Of species that it knows, at least 95% of what it says is right." in page.text
+    assert "Were it to say a species or nothing" in page.text
+    assert all(row.rank in page.text for row in said.by_rank)
+
+
+def test_weights_that_learnt_from_val_are_said_to_have_been_calibrated_before(make_report: MakeReport) -> None:
+    words = "It was found with the networks taught on the training split alone."
+    assert words in Page(render(make_report(fit_on="full"))).text
+    assert words not in Page(render(make_report())).text
+
+
+def test_a_report_without_figures_of_answers_has_no_section_of_them(make_report: MakeReport) -> None:
+    metrics = make_report().metrics.model_copy(update={"answering": None})
+    page = Page(render(make_report(metrics=metrics)))
+    assert "answers" not in page.ids
+    assert set(page.anchors) <= {*page.ids, ""}

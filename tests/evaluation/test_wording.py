@@ -1,8 +1,9 @@
 import pytest
 
 from earthsnap_train.evaluation.gates import judge
-from earthsnap_train.evaluation.wording import gate_words, of_hundred, points, shade, short_time
+from earthsnap_train.evaluation.wording import gate_words, of_hundred, points, promise, shade, short_time
 from earthsnap_train.spec.evaluation import Gate
+from tests.evaluation.conftest import PROMISED
 
 
 def test_marks_add_up_to_a_hundred() -> None:
@@ -36,6 +37,11 @@ def test_a_difference_has_a_sign_where_there_is_one(value: float, text: str) -> 
         ("family.top1", Gate(min=0.9), ("named right", "91.0%", "at least 90.0%")),
         ("family.top1", Gate(min=0.9104), ("named right", "91.000%", "at least 91.040%")),
         ("family.top1_low", Gate(min=0.9), ("named right, lower bound", "91.0%", "at least 90.0%")),
+        (
+            "family.answered_right_low",
+            Gate(min=0.95),
+            ("right when it answers, lower bound", "91.0%", "at least 95.0%"),
+        ),
         ("family.minus_flat", Gate(min=-0.01), ("beside the flat network", "+91.0", "at least −1.0 points")),
         ("nodes.child/rosales.ece", Gate(max=0.1), ("child/rosales: off in its certainty", "91.0%", "at most 10.0%")),
         (
@@ -50,3 +56,24 @@ def test_a_difference_has_a_sign_where_there_is_one(value: float, text: str) -> 
 )
 def test_gates_are_put_in_words(metric: str, gate: Gate, words: tuple[str, str, str]) -> None:
     assert gate_words(judge({metric: 0.91}, {metric: gate})[0]) == words
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "Of species that it knows, at least 95% of what it says is right. 380 validation photographs, one of each plant, "
+             "stand behind this "
+             "promise: for 95% of such sets of photographs it is kept."),
+        ({"outcome": "by_hand"}, "Nothing is promised: it says what it holds to be 60% likely, as was declared."),
+        ({"outcome": "too_few", "num_needed": 1234},
+         "Nothing is promised: 380 validation photographs are too few to promise that 95% of what it says is right; it "
+         "would take 1,234 or more. Until then it says what it holds to be 60% likely."),
+        ({"outcome": "too_often_wrong"},
+         "Nothing is promised: of 380 validation photographs too many were named wrong, however sure it was, to promise "
+         "that 95% of what it says is right. Until then it says what it holds to be 60% likely."),
+    ],
+)  # fmt: skip
+def test_what_stands_behind_the_answers_is_said_and_so_is_that_nothing_does(
+    changes: dict[str, object], words: str
+) -> None:
+    assert promise(PROMISED.model_copy(update=changes)) == words

@@ -30,7 +30,9 @@ def members(group: str) -> tuple[str, ...]:
     return tuple(s for s in SPECIES if GROUP_OF[s] == group)
 
 
-def family(*, targets: str = "groups", kind: str = "soft", top_k: int = 3, mass: float = 0.98) -> Family:
+def family(
+    *, targets: str = "groups", kind: str = "soft", top_k: int = 3, mass: float = 0.98, parent_weight: float = 0.0
+) -> Family:
     # A class order other than the species' own, as it is once species were appended.
     classes = tuple(reversed(SPECIES if targets == "species" else GROUPS))
     children = {f"child/{g}": node("species", members(g)) for g in GROUPS if len(members(g)) > 1}
@@ -39,7 +41,7 @@ def family(*, targets: str = "groups", kind: str = "soft", top_k: int = 3, mass:
         nodes={"parent": node(targets, classes), **children},
         species=SPECIES,
         group_of=GROUP_OF,
-        routing=Routing.model_validate({"kind": kind, "top_k": top_k, "mass": mass}),
+        routing=Routing.model_validate({"kind": kind, "top_k": top_k, "mass": mass, "parent_weight": parent_weight}),
         preprocessing=Preprocessing(image_px=32, crop_fraction=1.0, interpolation="bilinear"),
     )
 
@@ -164,7 +166,8 @@ def test_where_its_child_is_not_asked_such_a_species_has_an_equal_part_of_the_gr
     answer = ask(one, np.array([[0.2, 0.1, 0.5, 0.1, 0.1]], dtype=np.float32), SAYS)
     # A third of the roses' 0.3 is rose-3's; the others share the rest two to one, as the parent does.
     assert answer == pytest.approx(
-        {"oak-1": 0.3, "oak-2": 0.3, "rose-1": 0.2 * 2 / 3, "rose-2": 0.1 * 2 / 3, "rose-3": 0.1, "ginkgo": 0.1}, abs=1e-6
+        {"oak-1": 0.3, "oak-2": 0.3, "rose-1": 0.2 * 2 / 3, "rose-2": 0.1 * 2 / 3, "rose-3": 0.1, "ginkgo": 0.1},
+        abs=1e-6,
     )
 
 
@@ -204,3 +207,20 @@ def test_a_node_says_of_what_is_gone_only_where_something_is() -> None:
     assert "gone" not in node("species", SPECIES).model_dump_json()
     kept = kept_parent(SPECIES[:5], gone={"fern": "oaks"})
     assert Family.model_validate_json(kept.model_dump_json()) == kept
+
+
+def test_a_parent_taught_species_has_a_say_in_how_a_group_is_divided() -> None:
+    one = family(targets="species", parent_weight=0.5)
+    parent = {"oak-1": 0.4, "oak-2": 0.4, "rose-1": 0.05, "rose-2": 0.05, "rose-3": 0.05, "ginkgo": 0.05}
+    root_BC = np.array([[parent[name] for name in one.root.classes]], dtype=np.float32)
+    said = ask(one, root_BC, {"oaks": [0.9, 0.1], "roses": [1 / 3, 1 / 3, 1 / 3], "ginkgos": [1.0]})
+    # Of 0.9 and 0.1 beside equal halves, the geometric means are 3 to 1.
+    assert said["oak-1"] == pytest.approx(0.8 * 0.75, abs=1e-4)
+    assert said["oak-2"] == pytest.approx(0.8 * 0.25, abs=1e-4)
+    assert sum(said.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_parent_that_knows_groups_alone_leaves_the_division_to_the_child() -> None:
+    root_BC = groups(oaks=0.8, roses=0.1, ginkgos=0.1)
+    says = {"oaks": [0.9, 0.1], "roses": [0.5, 0.25, 0.25], "ginkgos": [1.0]}
+    assert ask(family(parent_weight=0.5), root_BC, says) == ask(family(), root_BC, says)

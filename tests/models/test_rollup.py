@@ -1,11 +1,13 @@
 """What is answered when no species is certain."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earthsnap_train.models.rollup import RollUp
+from earthsnap_train.models.rollup import RollUp, answers_at
 from earthsnap_train.taxonomy.tree import Species, Taxonomy
 
 RANKS = {
@@ -80,3 +82,38 @@ def test_the_lineage_is_one_and_holds_every_taxon_that_is_likely_enough(weights:
                 likely.add(name)
     assert likely <= {taxon.name for taxon in named.lineage}
     assert all(a.probability >= b.probability - 1e-9 for a, b in zip(named.lineage, named.lineage[1:], strict=False))
+
+
+@given(st.integers(0, 10_000), st.floats(0.5, 0.99))
+def test_many_photographs_are_answered_as_each_alone_is(seed: int, least: float) -> None:
+    species_BS = np.random.default_rng(seed).dirichlet(np.full(len(AXIS), 0.3), 20).astype(np.float32)
+    many = ROLL_UP.lineages(species_BS)
+    said_B = answers_at(least, many.probability_BD)
+    for row, species_S in enumerate(species_BS):
+        named = ROLL_UP(species_S, least)
+        taxa = [ROLL_UP.taxa[place] for place in many.taxon_BD[row].tolist() if place >= 0]
+        assert taxa == [(taxon.rank, taxon.name) for taxon in named.lineage]
+        answer = taxa[said_B[row]] if said_B[row] >= 0 else None
+        assert answer == (named.answer and (named.answer.rank, named.answer.name))
+
+
+def test_a_taxon_holds_the_species_below_it_and_a_missing_one_holds_none() -> None:
+    many = ROLL_UP.lineages(np.stack([probabilities(rosa_canina=1.0), probabilities(incerta_sedis=1.0)]))
+    assert ROLL_UP.holds(many.taxon_BD, ["rosa-canina", "incerta-sedis"]).tolist() == [
+        [True, True, True, True], [True, False, False, False],
+    ]  # fmt: skip
+    assert ROLL_UP.holds(many.taxon_BD, ["sorbus-aria", "rosa-canina"]).tolist() == [
+        [True, True, False, False], [False, False, False, False],
+    ]  # fmt: skip
+
+
+def test_ten_thousand_photographs_of_a_thousand_species_take_moments() -> None:
+    ranks = {f"s{n:04d}": (("family", f"f{n // 20}"), ("genus", f"g{n // 4}")) for n in range(1000)}
+    flora = tuple(
+        Species(species_id=name, scientific_name=name, common_name=None, ranks=of) for name, of in ranks.items()
+    )
+    roll_up = RollUp(Taxonomy(ranks=("family", "genus"), species=flora), list(ranks))
+    species_BS = np.random.default_rng(0).random((10_000, 1000), dtype=np.float32)
+    start = time.process_time()
+    roll_up.lineages(species_BS)
+    assert time.process_time() - start < 10  # half a second where nothing else runs

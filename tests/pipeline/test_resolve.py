@@ -77,14 +77,14 @@ def test_a_learning_rate_changes_only_what_is_taught_with_it_and_what_follows(ga
     assert states["export/parent"].reason == "depends on train/parent"
     assert states["train/flat"].status == "cached"  # the probe is taught as head_first says
     ran = garden.run("training.lr=0.01")
-    assert {name.partition("/")[0] for name in ran} == {"train", "export", "evaluate", "bundle", "report"}
+    assert {name.partition("/")[0] for name in ran} == {"train", "export", "calibrate", "evaluate", "bundle", "report"}
     assert not any(name.endswith("/flat") for name in ran)
 
 
 def test_a_nodes_own_setting_changes_only_that_node(garden: Garden) -> None:
     ran = garden.run("nodes.child/rosa.lr=0.01")
 
-    of_nodes = {name for name in ran if name not in ("evaluate/family", "bundle", "report")}
+    of_nodes = {name for name in ran if name not in ("calibrate/family", "evaluate/family", "bundle", "report")}
     assert of_nodes == {"train/child/rosa", "export/child/rosa", "evaluate/child/rosa"}
 
 
@@ -114,7 +114,7 @@ def test_new_species_in_one_group_touch_that_group_and_what_sees_every_species(g
     assert of_status(states, "cached") == {"trunk"}
     taught = ("child/rosa", "parent")  # the parent is taught species; the flat probe is one and the same stage
     assert {name for name in ran if not name.startswith("select/")} == {
-        "ingest", "records/rosa", "embed/rosa", "evaluate/family", "bundle", "report",
+        "ingest", "records/rosa", "embed/rosa", "calibrate/family", "evaluate/family", "bundle", "report",
         *(f"{kind}/{node}" for kind in ("train", "export", "evaluate") for node in taught),
     }  # fmt: skip
     assert "select/child/rosa" in ran

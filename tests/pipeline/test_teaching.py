@@ -121,6 +121,13 @@ def test_a_search_that_never_ran_is_estimated_by_how_long_teaching_takes(garden:
         (["tuning.space.batch_size={kind: float, low: 2, high: 8}"], "tuning.space.batch_size", "cannot be 4.2"),
         (["tuning.space.imbalance={kind: choice, of: [some]}"], "tuning.space.imbalance", "cannot be 'some'"),
         (["tuning.space.label_smoothing={kind: float, low: 0, high: 1}"], "tuning.space.label_smoothing", "less than 1"),
+        (["tuning.space.rank_weight=" + LR], "tuning.space.rank_weight", "parent does not use it, for its method is head"),
+        (["tuning.space.rank_weight=" + LR, "training=full"], "", ""),
+        (["tuning.space.augmentation.mixup={kind: choice, of: [null, 0.2]}", "training=full"], "", ""),
+        (
+            ["tuning.space.rank_weight=" + LR, "training=full", "architecture.parent.targets=groups"],
+            "tuning.space.rank_weight", "parent does not use it, for its classes have no higher ranks",
+        ),
         (["tuning.nodes.parnet.lr=" + LR], "tuning.nodes.parnet", "Did you mean 'parent'?"),
         (["tuning.nodes.child.head_first.lr=" + LR], "tuning.nodes.child.head_first.lr", "child/acer does not use it"),
         (["tuning.nodes.child/rosa.lr=" + LR], "tuning.nodes.child/rosa", "tuning.per=node"),
@@ -148,6 +155,82 @@ def test_what_a_node_cannot_use_is_refused_by_its_key(planned: Garden, typed: li
 
     assert raised.value.where == where
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "off"),
+    [
+        ("rank_weight=0.5", "0.0"), ("label_smoothing_by=taxonomy", "class"),
+        ("augmentation.mixup=0.2", "null"), ("augmentation.cutmix=1.0", "null"),
+    ],
+)  # fmt: skip
+def test_options_of_whole_networks_are_refused_for_heads(planned: Garden, option: str, off: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        planned.plan("training=head", f"training.{option}")
+
+    key = f"training.{option.partition('=')[0]}"
+    assert str(raised.value).splitlines() == [
+        f"{key}: it belongs to whole networks, and parent is a head alone",
+        f"  allowed: {off} where the method is head",
+        f"  remedy:  training=head_then_full, or {key}={off}",
+    ]
+
+
+def test_a_shared_trunk_has_them_where_it_is_taught_and_refuses_them_where_it_is_not(planned: Garden) -> None:
+    shared = ("architecture=shared_trunk", "training.rank_weight=0.5")
+    plan = planned.plan(*shared, "training=full").plan
+
+    assert plan.stage("train/trunk").settings["lineages"] == [["acer"], ["acer"], ["rosa"], ["rosa"]]
+    with pytest.raises(ConfigError, match=r"training\.rank_weight: it belongs to whole networks"):
+        planned.plan(*shared, "training=head")
+
+
+def test_an_option_that_one_node_was_given_is_refused_there(planned: Garden) -> None:
+    with pytest.raises(ConfigError) as raised:
+        planned.plan("training=full", "+nodes.child={method: head, rank_weight: 0.5}")
+
+    assert raised.value.where == "nodes.child.rank_weight"
+    assert "nodes.child.rank_weight=0.0" in raised.value.remedy
+
+
+def test_a_loss_of_ranks_is_refused_where_there_are_none(planned: Garden) -> None:
+    bare = ("dataset.source.ranks=[]", f"dataset.source.root={planned.photographs / 'rosa'}", "architecture=flat")
+    for option in ("rank_weight=0.5", "label_smoothing_by=taxonomy"):
+        with pytest.raises(ConfigError) as raised:
+            planned.plan("training=full", *bare, f"training.{option}")
+
+        assert raised.value.where == f"training.{option.partition('=')[0]}"
+        assert "the species have no higher ranks" in str(raised.value)
+        assert "dataset.source.ranks=[" in raised.value.remedy
+
+
+def test_lineages_are_given_to_those_alone_whose_loss_asks_for_them(planned: Garden) -> None:
+    plain = planned.plan("training=full").plan
+    asking = planned.plan("training=full", "training.rank_weight=0.5").plan
+    mixing = planned.plan("training=full", "training.augmentation.mixup=0.2").plan
+
+    assert not [stage.name for stage in [*plain.stages, *mixing.stages] if "lineages" in stage.settings]
+    assert asking.stage("train/child/rosa").settings["lineages"] == [["rosa"], ["rosa"]]
+    assert asking.stage("train/parent").settings["lineages"] == [["acer"], ["acer"], ["rosa"], ["rosa"]]
+    assert "lineages" not in asking.stage("train/flat").settings  # the probe beside the family is a plain head
+    assert asking.stage("train/flat").settings == plain.stage("train/flat").settings
+
+
+def test_a_parent_taught_groups_is_taught_as_without_ranks(planned: Garden) -> None:
+    groups = ("training=full", "architecture.parent.targets=groups")
+    asking = planned.plan(*groups, "training.rank_weight=0.5", "training.label_smoothing_by=taxonomy").plan
+
+    assert asking.stage("train/parent").settings == planned.plan(*groups).plan.stage("train/parent").settings
+    assert "lineages" in asking.stage("train/child/rosa").settings
+
+
+def test_a_search_for_a_loss_of_ranks_is_given_lineages_too(planned: Garden) -> None:
+    weight = "tuning.space.rank_weight={kind: float, low: 0, high: 1}"
+    plan = planned.plan("training=full", "tuning=quick", weight).plan
+
+    members = plan.stage("tune/child").settings["members"]
+    assert members["rosa"]["lineages"] == [["rosa"], ["rosa"]]  # type: ignore[index, call-overload]
+    assert plan.stage("train/child/rosa").settings["lineages"] == [["rosa"], ["rosa"]]
 
 
 def test_planning_imports_no_optuna(tmp_path: Path) -> None:

@@ -162,6 +162,7 @@ def test_the_released_weights_have_seen_what_was_declared_and_figures_say_whose_
     card = (family.out("bundle") / "MODEL_CARD.md").read_text()
     assert ("nothing is left to judge them on" in card) == (fit_on == "full")
     assert f"splits {', '.join(taught_on)}" in card
+    assert "Nothing is promised" in card  # a handful of photographs can prove nothing
     report = json.loads((family.out("report") / "report.json").read_text())
     assert report["fit_on"] == fit_on
     evaluated = json.loads((family.out("evaluate/family") / "metrics.json").read_text())

@@ -31,6 +31,7 @@ def teaching(**changes: Any) -> Teaching:
         "method": "head", "num_epochs": 4, "batch_size": 8, "lr": 0.05, "weight_decay": 0.0, "warmup_fraction": 0.1,
         "label_smoothing": 0.0, "imbalance": "none", "ema_decay": None, "early_stopping_patience": None,
         "precision": "32", "head_first": None, "augmentation": None,
+        "label_smoothing_by": "class", "rank_weight": 0.0,
     }  # fmt: skip
     return Teaching.model_validate(settings | changes)
 

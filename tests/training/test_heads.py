@@ -165,7 +165,10 @@ def test_an_ablation_begins_with_the_family_as_it_is_judged(tiny: Callable[..., 
     assert rows[0]["ece"] == pytest.approx(whole.ece, abs=1e-4)
     assert names[-1] == "one flat head"
     assert rows[-1]["top1"] == pytest.approx(whole.flat.top1.value if whole.flat else None)
-    assert {"hard routing", "no temperatures", "logit adjustment", "mirror images not taught"} < set(names)
+    assert {
+        "hard routing", "no temperatures", "no logit adjustment", "mirror images not taught",
+        "children divide their groups alone", "features instead of their roots",
+    } < set(names)  # fmt: skip
     assert sum(name.startswith("parent taught") for name in names) == 2
     shown = json.loads((family.out("report") / "report.json").read_text())["ablation"]
     assert [row["name"] for row in shown] == names

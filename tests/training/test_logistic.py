@@ -18,10 +18,15 @@ CLASSES = ("ash", "beech", "cedar")
 DECAY = 0.01
 
 
+def heads(**changes: Any) -> Heads:
+    return Heads.model_validate(
+        {"roots": False, "imbalance": "none", "weight_decay": DECAY, "max_iterations": 200} | changes
+    )
+
+
 def lesson(**changes: Any) -> Lesson:
     return Lesson.model_validate(
-        {"heads": Heads(roots=False, weight_decay=DECAY, max_iterations=200), "label_smoothing": 0.0, "balance": "none",
-         "adjusted": False} | changes
+        {"heads": heads(), "label_smoothing": 0.0} | changes
     )  # fmt: skip
 
 
@@ -76,11 +81,13 @@ def test_views_of_a_photograph_share_its_weight() -> None:
     assert np.allclose(probabilities(once, features_NVF), probabilities(twice, features_NVF), atol=2e-3)
 
 
-@pytest.mark.parametrize("changes", [{"adjusted": True}, {"balance": "balanced"}, {"balance": "sqrt"}])
-def test_a_rare_class_is_named_more_often_where_imbalance_is_answered(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("imbalance", ["logit_adjustment", "balanced", "sqrt"])
+def test_a_rare_class_is_named_more_often_where_imbalance_is_answered(imbalance: str) -> None:
     features_NVF, labels_N = drawn((80, 80, 6))
     plain = probabilities(solve(features_NVF, labels_N, CLASSES, lesson()), features_NVF)
-    answered = probabilities(solve(features_NVF, labels_N, CLASSES, lesson(**changes)), features_NVF)
+    answered = probabilities(
+        solve(features_NVF, labels_N, CLASSES, lesson(heads=heads(imbalance=imbalance))), features_NVF
+    )
     assert answered[:, 2].sum() > plain[:, 2].sum() + 1
 
 
@@ -99,7 +106,7 @@ def test_a_class_without_a_photograph_is_hardly_ever_named() -> None:
 
 def test_a_head_of_roots_takes_them_itself_as_its_exported_file_does(tmp_path: Path) -> None:
     features_NVF, labels_N = drawn()
-    of_roots = lesson(heads=Heads(roots=True, weight_decay=DECAY, max_iterations=200))
+    of_roots = lesson(heads=heads(roots=True))
     head = solve(features_NVF, labels_N, CLASSES, of_roots)
     by_hand = solve(rooted(features_NVF), labels_N, CLASSES, lesson())
     assert (head.weight_CF == by_hand.weight_CF).all()

@@ -22,6 +22,13 @@ LIVELY = (
     "training.num_epochs=5",
     "training.lr=0.02",
 )
+OPTIONS = (
+    "training.augmentation.mixup=0.4",
+    "training.augmentation.cutmix=1.0",
+    "training.label_smoothing=0.1",
+    "training.label_smoothing_by=taxonomy",
+    "training.rank_weight=0.5",
+)
 NODE = "train/child/rosaceae"  # 25 photographs in train: 4 steps an epoch, and epochs end within batches
 
 
@@ -84,6 +91,19 @@ def test_a_stopped_training_ends_with_the_weights_of_one_that_was_not(
     family.run(NODE, tmp_path / "resumed", resources=OFTEN, scratch=scratch)
     assert written(tmp_path / "resumed") == written(whole)
     assert validations(tmp_path / "resumed") == validations(whole)
+
+
+@pytest.mark.slow
+def test_a_stopped_training_mixes_on_as_one_that_was_not(tiny: Callable[..., Any], tmp_path: Path) -> None:
+    family = tiny("training=full", *OPTIONS)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.raises(Stopped):
+        family.run(NODE, tmp_path / "stopped", resources=OFTEN, events=StopAt(6), scratch=scratch)
+    torch.rand(3)  # someone else draws
+    family.run(NODE, tmp_path / "resumed", resources=OFTEN, scratch=scratch)
+    assert written(tmp_path / "resumed") == written(family.out(NODE))
+    assert validations(tmp_path / "resumed") == validations(family.out(NODE))
 
 
 @pytest.mark.slow

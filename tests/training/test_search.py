@@ -19,6 +19,8 @@ import pytest
 from earthsnap_train.context import Context, Silence
 from earthsnap_train.errors import DataError, StageError
 from earthsnap_train.pipeline.stages import function
+from earthsnap_train.training.found import Settings
+from earthsnap_train.training.search import make_task
 
 CHILD = "tune/child"
 SEARCHED = (
@@ -130,6 +132,17 @@ def test_dotted_keys_reach_the_head_before_a_whole_network(tiny: Callable[..., A
     assert json.loads((family.out(f"train/{node}") / "model.json").read_text())["epochs"] == {"head": 2, "network": 1}
     # The head's epochs are no part of the curve: what counts is what the whole network comes to.
     assert [row["epoch"] for row in tried(family.out(f"tune/{node}"))[0]["curve"]] == [1]
+
+
+def test_a_trial_knows_the_lineages_where_its_loss_may_ask_for_them(tiny: Callable[..., Any], tmp_path: Path) -> None:
+    weight = "+tuning.space.rank_weight={kind: float, low: 0, high: 1}"
+    family = tiny("training=full", "tuning=quick", weight)
+    stage = family.plan.stage("tune/parent")
+    examples = {name: family.out(ref) for name, ref in stage.references() if name.startswith("examples/")}
+    task = make_task(Settings.model_validate(stage.settings), examples, tmp_path)
+    (member,) = task.members.values()
+    assert member.with_values({"rank_weight": 0.5}).training.rank_weight == 0.5
+    assert member.settings.lineages == family.plan.stage("train/parent").settings["lineages"] is not None
 
 
 def test_a_grid_tries_every_combination_once(tiny: Callable[..., Any]) -> None:

@@ -135,7 +135,7 @@ def test_every_rank_has_something_to_watch(tiny: Callable[..., Any]) -> None:
 
 
 def teaching(family: Any, imbalance: str) -> Teaching:
-    return Teaching.model_validate(family.plan.stage(NODE).settings["training"] | {"imbalance": imbalance})
+    return Settings.model_validate(family.plan.stage(NODE).settings).training.replaced({"imbalance": imbalance})
 
 
 def test_logit_adjustment_adds_the_logarithm_of_each_class_share(tiny: Callable[..., Any]) -> None:
@@ -154,6 +154,25 @@ def test_each_way_with_imbalance_teaches_something_else(tiny: Callable[..., Any]
     for number, one in enumerate(heads):
         assert np.isfinite(one).all()
         assert all(not np.array_equal(one, other) for other in heads[:number])
+
+
+@pytest.mark.slow
+def test_each_option_of_the_loss_teaches_something_else(tiny: Callable[..., Any]) -> None:
+    options = (
+        (), ("training.rank_weight=1",),
+        ("training.label_smoothing=0.2", "training.label_smoothing_by=taxonomy"),
+        ("training.augmentation.mixup=0.5",), ("training.augmentation.cutmix=0.5",),
+    )  # fmt: skip
+    heads = [head(tiny("training=full", "training.num_epochs=1", *typed).out("train/parent")) for typed in options]
+    for number, one in enumerate(heads):
+        assert np.isfinite(one).all()
+        assert all(not np.array_equal(one, other) for other in heads[:number])
+
+
+def test_the_head_before_a_network_is_taught_by_the_same_loss(tiny: Callable[..., Any]) -> None:
+    still = ("training=head_then_full", "training.num_epochs=1", "training.lr=1e-9", "training.weight_decay=0")
+    plain, ranks = (head(tiny(*still, f"training.rank_weight={weight}").out("train/parent")) for weight in (0, 2))
+    assert not np.allclose(plain, ranks, atol=1e-4)
 
 
 def test_a_node_taught_on_val_too_watches_nothing_and_ends_where_the_watched_one_was_best(

@@ -1,4 +1,4 @@
-"""How training varies photographs: torchvision v2, seeded per image. Nothing outside training imports this."""
+"""How training varies photographs: torchvision v2, seeded per image or per step. Nothing outside training imports this."""
 
 import hashlib
 
@@ -41,6 +41,33 @@ class TrainTransform:
         finally:
             generator.set_state(state)
         return varied
+
+
+class Mix:
+    """uint8 photographs [B, 3, H, W] and labels [B] -> mixed photographs, and the share of each class in them [B, C].
+
+    One share for the whole batch, each photograph with its neighbour in it. It draws from torch's default generator, which
+    whoever calls has seeded. Of several devices each mixes what it was given.
+    """
+
+    def __init__(self, augmentation: Augmentation, *, num_classes: int) -> None:
+        ways: list[v2.Transform] = []
+        if augmentation.mixup is not None:
+            ways.append(v2.MixUp(alpha=augmentation.mixup, num_classes=num_classes))
+        if augmentation.cutmix is not None:
+            ways.append(v2.CutMix(alpha=augmentation.cutmix, num_classes=num_classes))
+        self._mix = v2.RandomChoice(ways)
+
+    @classmethod
+    def of(cls, augmentation: Augmentation, *, num_classes: int) -> "Mix | None":
+        """None where nothing is to be mixed."""
+        wanted = augmentation.mixup is not None or augmentation.cutmix is not None
+        return cls(augmentation, num_classes=num_classes) if wanted else None
+
+    def __call__(self, images_BCHW: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
+        # Floats, for a weighted mean of whole numbers is none; the network takes both.
+        mixed: tuple[Tensor, Tensor] = self._mix(images_BCHW.float(), labels_B)
+        return mixed
 
 
 def _compose(a: Augmentation, preprocessing: Preprocessing) -> v2.Compose:

@@ -1,11 +1,12 @@
 """Small drawings as inline SVG. Colours come from the page's CSS variables, so that they follow light and dark."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from earthsnap_train.evaluation.figures import ReliabilityBin
+from earthsnap_train.evaluation.figures import ReliabilityBin, ThresholdPoint
 
 if TYPE_CHECKING:
     from earthsnap_train.evaluation.report import CurvePoint
@@ -59,6 +60,53 @@ def reliability(family: Sequence[ReliabilityBin], flat: Sequence[ReliabilityBin]
     return drawing(
         "reliability", left + side + 12, bottom + 50, "How often it is right by how sure it says it is", parts
     )
+
+
+def answering(
+    rolled_up: Sequence[ThresholdPoint],
+    species_alone: Sequence[ThresholdPoint],
+    chosen: Place,
+    chosen_alone: Place,
+    asked: float,
+) -> Markup:
+    """How much of what is said is right (up) against how much is said (across), as it becomes less strict.
+
+    ``chosen``: where each of the two stands, (answered, right). ``asked``: how much shall be right.
+    """
+    left, top, width, height = 44, 10, 300, 210
+    bottom = top + height
+    seen = [(one.answered, one.right) for one in (*rolled_up, *species_alone) if one.answered > 0]
+    seen += [chosen, chosen_alone, (1.0, asked)]
+    least_x, least_y = (min(math.floor(20 * min(side)) / 20, 0.95) for side in zip(*seen, strict=True))
+
+    def place(answered: float, right: float) -> Place:
+        return left + width * (answered - least_x) / (1 - least_x), bottom - height * (right - least_y) / (1 - least_y)
+
+    tick = Markup('<text class="tick" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
+    parts = []
+    for x_share in _ticks(least_x):
+        x, _ = place(x_share, 1)
+        parts.append(Markup('<path class="grid" d="M{:.1f} {}v{}"/>').format(x, top, height))
+        parts.append(tick.format(x, bottom + 18, "middle", round(100 * x_share)))
+    for y_share in _ticks(least_y):
+        _, y = place(1, y_share)
+        parts.append(Markup('<path class="grid" d="M{} {:.1f}h{}"/>').format(left, y, width))
+        parts.append(tick.format(left - 8, y + 4, "end", round(100 * y_share)))
+    parts.append(Markup('<path class="ideal" d="M{} {:.1f}h{}"/>').format(left, place(1, asked)[1], width))
+    for kind, points, stands in (("flat", species_alone, chosen_alone), ("family", rolled_up, chosen)):
+        parts.append(line(kind, [place(one.answered, one.right) for one in points if one.answered > 0]))
+        parts.append(_point(kind, place(*stands), 5))
+    axis = Markup('<text class="axis" transform="translate({} {}) rotate({})" text-anchor="middle">{}</text>')
+    parts.append(axis.format(left + width // 2, bottom + 40, 0, "photographs it answers, %"))
+    parts.append(axis.format(10, top + height // 2, -90, "right among the answers, %"))
+    label = "How much of what it says is right, by how much it says"
+    return drawing("answering", left + width + 12, bottom + 50, label, parts)
+
+
+def _ticks(least: float) -> list[float]:
+    """From ``least`` to 1, at most six steps of a size that people count in."""
+    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if (1 - least) / size <= 6 + 1e-9)
+    return [round(1 - step * place, 2) for place in range(int((1 - least) / step + 1e-9) + 1)]
 
 
 def curve(points: "Sequence[CurvePoint]", label: str) -> Markup:

@@ -6,7 +6,7 @@ Writes ``predictions.parquet``, ``metrics.json`` (with the flat baseline's) and 
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +15,21 @@ from numpy.typing import NDArray
 from earthsnap_train.context import Context
 from earthsnap_train.data.manifest import read_manifest
 from earthsnap_train.errors import DataError
+from earthsnap_train.evaluation.answering import judge_answers
+from earthsnap_train.evaluation.answers import answered
+from earthsnap_train.evaluation.certainty import read_calibration
 from earthsnap_train.evaluation.family_metrics import family_metrics
 from earthsnap_train.evaluation.figures import Cost, Metrics, figures
 from earthsnap_train.evaluation.gates import judge
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions, NodePredictions
-from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.family import Family, Floats, Node
 from earthsnap_train.release.assemble import FamilySettings, assemble
-from earthsnap_train.serving.engine import Answer, Engine, Models, route
+from earthsnap_train.serving.engine import Engine, Models
 from earthsnap_train.spec.evaluation import Gate
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 NUM_TIMED = 50
-BATCH_SEEN = 1024
 
 
 class Settings(SpecModel):
@@ -60,12 +61,13 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     species_BS: list[Floats] = []
     groups_BG: list[Floats] = []
     children_B: list[NDArray[np.intp]] = []
-    for answer in _answers(engine, s, [row.image_id for row in rows], inputs):
+    for answer in answered(engine, s.family.photographs, [row.image_id for row in rows], inputs):
         species_BS.append(answer.species_BS)
         groups_BG.append(answer.groups_BG)
         children_B.append(answer.children_run_B)
         context.events.progress(sum(map(len, species_BS)), len(rows), "images")
-    answers = Answers.from_probabilities(family.species, np.concatenate(species_BS))
+    all_species_BS = np.concatenate(species_BS)
+    answers = Answers.from_probabilities(family.species, all_species_BS)
     all_groups_BG, num_children_B = np.concatenate(groups_BG), np.concatenate(children_B)
     first_B = all_groups_BG.argmax(axis=1)
     group_of = family.group_of
@@ -89,12 +91,16 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     flat_node = None
     if flat is not None:
         flat_node = Node.model_validate_json((inputs["export/flat"] / "node.json").read_bytes())
+    taxonomy = Taxonomy.read(inputs["manifest"] / "taxonomy.parquet")
     metrics = family_metrics(
         predictions,
-        Taxonomy.read(inputs["manifest"] / "taxonomy.parquet"),
+        taxonomy,
         group_of,
         cost=Cost(multiply_adds=multiply_adds(family, all_groups_BG), latency_ms=None),
         flat_cost=Cost(multiply_adds=flat_node.multiply_adds, latency_ms=None) if flat_node else None,
+        answering=judge_answers(
+            predictions, all_species_BS, family.species, taxonomy, read_calibration(inputs["calibrated"])
+        ),
     )
     (out / "metrics.json").write_text(metrics.model_dump_json(indent=1))
     judged = {name: _metrics(inputs[f"evaluate/{name}"]) for name in s.evaluated}
@@ -108,19 +114,6 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         one, its_files = assemble(one_network, inputs)
         latency["flat"] = _latency_ms(Engine(one, Models(its_files, threads=1)), s, rows[0].image_id, inputs)
     (out / "notes" / "latency_ms.json").write_text(json.dumps(latency))
-
-
-def _answers(engine: Engine, s: Settings, image_ids: Sequence[str], inputs: Mapping[str, Path]) -> Iterator[Answer]:
-    """In the order of ``image_ids``, a batch at a time; input ``originals``: what the trunk has seen of them already."""
-    if "originals" in inputs:
-        seen = Embeddings({"": inputs["originals"]})
-        for start in range(0, len(image_ids), BATCH_SEEN):
-            yield route(engine.family, engine.models, seen.of(image_ids[start : start + BATCH_SEEN]))
-        return
-    for images in s.family.photographs.batches(
-        image_ids, manifest=inputs["manifest"], photographs=inputs["photographs"]
-    ):
-        yield engine.answer(images)
 
 
 def _metrics(folder: Path) -> Metrics:

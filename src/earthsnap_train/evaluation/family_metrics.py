@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from earthsnap_train.evaluation.figures import Cost, FamilyMetrics, SpeciesMetrics
+from earthsnap_train.evaluation.figures import Answering, Cost, FamilyMetrics, SpeciesMetrics
 from earthsnap_train.evaluation.intervals import (
     Clusters,
     bootstrap,
@@ -25,9 +25,11 @@ def family_metrics(
     *,
     cost: Cost | None = None,
     flat_cost: Cost | None = None,
+    answering: Answering | None = None,
 ) -> FamilyMetrics:
     """``group_of``: species id -> group. A burst of one plant counts as one piece of evidence in every interval.
 
+    ``answering``: see ``answering.judge_answers``, where all probabilities are at hand.
     Raises DataError where there is no photograph.
     """
     numbers = number_clusters(predictions.cluster_id, len(predictions))
@@ -41,6 +43,7 @@ def family_metrics(
         children_run=float(predictions.num_children_run.mean()),
         flat=species_metrics(truth, flat, taxonomy, group_of, numbers, flat_cost) if flat else None,
         minus_flat=bootstrap(mean_of(hits - (flat.first == truth)), numbers) if flat else None,
+        answering=answering,
     )
 
 

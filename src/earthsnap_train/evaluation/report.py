@@ -15,6 +15,7 @@ from earthsnap_train.evaluation.wording import (
     of_hundred,
     percent,
     points,
+    promise,
     setting,
     shade,
     short_time,
@@ -214,5 +215,5 @@ def environment() -> jinja2.Environment:
     )
     shared.filters |= {word.__name__: word for word in (percent, points, count, short_time, big, setting)}
     shared.globals |= {"charts": charts, "search_charts": search_charts}
-    shared.globals |= {"shade": shade, "of_hundred": of_hundred, "gate_words": gate_words}
+    shared.globals |= {"shade": shade, "of_hundred": of_hundred, "gate_words": gate_words, "promise": promise}
     return shared

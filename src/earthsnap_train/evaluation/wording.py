@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from earthsnap_train.evaluation.figures import Calibration
 from earthsnap_train.evaluation.gates import GateResult
 
 
@@ -47,6 +48,11 @@ WORDS = {
     "misnamed": "misnamed",
     "routing": "right group first",
     "minus_flat": "beside the flat network",
+    "answered": "answered",
+    "answered_right": "right when it answers",
+    "answered_as_species": "answered with a species",
+    "species_alone_answered": "answered, were only species named",
+    "species_alone_right": "right, were only species named",
     "worst_species": "hardest hit species",
     "num_worse": "species that got worse",
 }
@@ -78,6 +84,26 @@ def gate_words(gate: GateResult) -> tuple[str, str, str]:
     else:
         found, asked = f"{gate.value:.4g}", f"{gate.bound:.4g}"
     return label, found, f"{'at least' if gate.direction == 'min' else 'at most'} {asked}"
+
+
+def promise(calibration: Calibration) -> str:
+    """What stands behind the answers, for people."""
+    asked, seen = percent(calibration.accuracy, 0), f"{count(calibration.num_clusters)} validation photographs"
+    likely = f"it says what it holds to be {percent(calibration.unsure_below, 0)} likely"
+    if calibration.outcome == "promised":
+        return (
+            f"Of species that it knows, at least {asked} of what it says is right. {seen}, one of each plant, stand behind "
+            f"this promise: for {percent(1 - calibration.delta, 0)} of such sets of photographs it is kept."
+        )
+    if calibration.outcome == "by_hand":
+        return f"Nothing is promised: {likely}, as was declared."
+    why = (
+        f"{seen} are too few to promise that {asked} of what it says is right; it would take "
+        f"{count(calibration.num_needed)} or more"
+        if calibration.num_needed
+        else f"of {seen} too many were named wrong, however sure it was, to promise that {asked} of what it says is right"
+    )
+    return f"Nothing is promised: {why}. Until then {likely}."
 
 
 SHADES = (0.5, 0.7, 0.8, 0.9, 0.97)

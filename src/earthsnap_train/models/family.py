@@ -18,6 +18,7 @@ from earthsnap_train.data.preprocess import Preprocessing
 from earthsnap_train.spec.architecture import ArchitectureKind, Routing
 
 Floats = NDArray[np.float32]
+LEAST = np.float32(1e-12)  # so that nothing is impossible
 
 
 class Node(BaseModel):
@@ -50,8 +51,8 @@ class Family(BaseModel):
     """All nodes and their routing. ``species`` gives the order of every species axis; ``group_of`` covers each of them.
 
     A family with a ``flat`` architecture has the one node ``flat``. A group with one species has no child. The parent may
-    be older than the species: it then lacks classes, or has some that are no more. A name less
-    likely than ``unsure_below`` rolls up; a release that was made without it rolls up as the default declaration does.
+    be older than the species: it then lacks classes, or has some that are no more. A name less likely than
+    ``unsure_below`` rolls up; it is 0.7 in a release that was made without it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -133,7 +134,7 @@ class Family(BaseModel):
         return chosen_BG
 
     def species_probabilities(self, root_BC: Floats, children: Mapping[str, tuple[NDArray[np.intp], Floats]]) -> Floats:
-        """P(species) = P(group) * P(species | group) [B, S].
+        """P(species) = P(group) * P(species | group) [B, S], the latter of the child, with the parent where it has a say.
 
         ``children``: group -> (which photographs were asked [N], its probabilities [N, members]). Where a child was not
         asked, the parent's own division among its species stands in: that of a parent taught species, else an equal one. A
@@ -150,9 +151,23 @@ class Family(BaseModel):
             species_BS /= species_BS.sum(axis=1, keepdims=True)
             groups_BG = np.eye(len(self.groups), dtype=np.float32)[first_B]
         for group, (asked_N, child_NM) in children.items():
+            rows = np.ix_(asked_N, self.members(group))
             mass_N1 = groups_BG[asked_N, self._place[group]][:, None]
-            species_BS[np.ix_(asked_N, self.members(group))] = mass_N1 * child_NM
+            species_BS[rows] = mass_N1 * self._divided(group, child_NM, species_BS[rows])
         return species_BS
+
+    def _divided(self, group: str, child_NM: Floats, parent_NM: Floats) -> Floats:
+        """A group's mass among its species: the weighted geometric mean of what its child and the parent say.
+
+        A child has never seen what lies outside its group, and a parent that was taught all species of it has.
+        """
+        assert self.routing is not None
+        weight = np.float32(self.routing.parent_weight)
+        knows_all = self.root.targets == "species" and bool((self._columns[self.members(group)] >= 0).all())
+        if not weight or not knows_all:
+            return child_NM
+        logs_NM = (1 - weight) * np.log(child_NM + LEAST) + weight * np.log(parent_NM + LEAST)
+        return softmax(logs_NM.astype(np.float32))
 
     def _by_parent_alone(self, root_BC: Floats, groups_BG: Floats) -> Floats:
         """What the root makes of each species [B, S]; those of a group sum to the group's."""

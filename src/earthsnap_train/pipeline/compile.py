@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from earthsnap_train.pipeline.one_trunk import OneTrunk
+from earthsnap_train.pipeline.one_trunk import HEADS, OneTrunk
 from earthsnap_train.pipeline.plan import Plan, Stage
 from earthsnap_train.pipeline.slices import Json, of_ingest, of_network, of_photographs
 from earthsnap_train.pipeline.survey import Survey
@@ -13,8 +13,9 @@ from earthsnap_train.pipeline.teaching import check_engine, check_names, searche
 from earthsnap_train.spec.architecture import Flat, ParentChild, SharedTrunk
 from earthsnap_train.spec.dataset import SyntheticFlora
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.spec.training import Teaching
+from earthsnap_train.spec.training import OF_RANKS, Teaching
 from earthsnap_train.spec.tuning import Search, Sought
+from earthsnap_train.spec.written import written
 
 ALL = "all"
 SPLITS: Mapping[str, list[JsonValue]] = {
@@ -57,6 +58,8 @@ class _Compiler:
             self.one_trunk = OneTrunk(spec, architecture, self.grouping, splits=SPLITS)
         taught = self.one_trunk.taught if self.one_trunk else self.nodes
         self.teaching = {node: self._teaching(node) for node in taught}
+        if not taught:
+            teaching_of(spec, self.nodes[0], ranks=found.taxonomy.ranks)  # refuses what heads alone do not have
         self.served_trunk = self.one_trunk.trunk if self.one_trunk else "trunk"
         self.photographs: dict[str, str] = {"manifest": "ingest", "photographs": "@photographs"}
         if isinstance(spec.dataset.source, SyntheticFlora):
@@ -65,7 +68,7 @@ class _Compiler:
         self.searches: Mapping[str, tuple[list[str], Sought]] = {}
         if isinstance(spec.tuning, Search):
             tuned = {node: teaching for node, teaching in self.teaching.items() if not self._is_probe(node)}
-            self.searches = searches_of(spec.tuning, tuned)
+            self.searches = searches_of(spec.tuning, tuned, {node: self._ranks(node) for node in tuned})
             check_engine(spec.tuning, spec.launcher)
         self._check_gates()
 
@@ -96,6 +99,7 @@ class _Compiler:
         else:
             for node in self.nodes:
                 yield from self._node(node)
+        yield self._calibrate()
         yield self._evaluate_family()
         yield self._bundle()
         yield self._report()
@@ -179,9 +183,10 @@ class _Compiler:
             member = groups[0] if node.startswith("child/") else ALL
             inputs |= {f"examples/{member}": f"select/{node}"} | self._taught_from(teaching, groups)
             members[member] = {
-                "training": teaching.model_dump(mode="json"),
+                "training": written(teaching),
                 "classes": self._classes(node),
                 "groups": list(groups),
+                **self._lineages(node, sought.space),
             }
         settings: Json = {
             "search": sought.model_dump(mode="json"),
@@ -234,11 +239,12 @@ class _Compiler:
             inputs["taught"] = after
         inputs |= self._taught_from(teaching, self._groups_of(node))
         settings: Json = {
-            "training": teaching.model_dump(mode="json"),
+            "training": written(teaching),
             "backbone": of_network(self.spec.backbone),
             "classes": self._classes(node),
             "splits": splits,
             "seed": self.spec.seed,
+            **self._lineages(node, search[1].space if search else {}),
         }
         return self._stage(name, "train", node=node, inputs=inputs, settings=settings, images=self._species_of(node))
 
@@ -273,8 +279,27 @@ class _Compiler:
             return f"{self.one_trunk.released}:{node}"
         return f"export/{node}" if self.spec.training.fit_on == "train" else f"reexport/{node}"
 
-    def _evaluate_family(self) -> Stage:
+    def _calibrate(self) -> Stage:
+        """By the weights of train, whichever are released: to others the photographs of val are nothing new."""
         inputs = {"manifest": "ingest", "trunk": self.served_trunk}
+        if self.one_trunk:
+            inputs |= {f"export/{node}": f"{HEADS}:{node}" for node in self.family_nodes} | {
+                "originals": "embed/originals"
+            }
+        else:
+            inputs |= {f"export/{node}": f"export/{node}" for node in self.family_nodes}
+        settings: Json = {
+            "family": self._family(),
+            "certain": self.spec.architecture.certain.model_dump(),
+            "seed": self.spec.seed,
+        }
+        return self._stage(
+            "calibrate/family", "calibrate", inputs=inputs,
+            sources={"photographs": self.photographs["photographs"]}, settings=settings, images=self.species,
+        )  # fmt: skip
+
+    def _evaluate_family(self) -> Stage:
+        inputs = {"manifest": "ingest", "trunk": self.served_trunk, "calibrated": "calibrate/family"}
         inputs |= {f"export/{node}": self._judged(node) for node in self.nodes}
         inputs |= {f"evaluate/{node}": self._evaluated(node) for node in self.nodes}
         if self.one_trunk:
@@ -290,7 +315,12 @@ class _Compiler:
         )  # fmt: skip
 
     def _bundle(self) -> Stage:
-        inputs = {"manifest": "ingest", "trunk": self.served_trunk, "evaluated": "evaluate/family"}
+        inputs = {
+            "manifest": "ingest",
+            "trunk": self.served_trunk,
+            "calibrated": "calibrate/family",
+            "evaluated": "evaluate/family",
+        }
         inputs |= {f"export/{node}": self._released(node) for node in self.family_nodes}
         settings: Json = {
             "name": self.spec.name,
@@ -371,7 +401,6 @@ class _Compiler:
             "species": list(self.species),
             "group_of": dict(self.grouping.group_of),
             "routing": routing,
-            "unsure_below": architecture.unsure_below,
             "photographs": of_photographs(self.spec),
         }
 
@@ -381,7 +410,19 @@ class _Compiler:
     def _teaching(self, node: str) -> Teaching:
         if self._is_probe(node):
             return self.spec.training.probe()
-        return teaching_of(self.spec, node)
+        teaching = teaching_of(self.spec, node, ranks=self.found.taxonomy.ranks)
+        return teaching if self._ranks(node) else teaching.without_ranks()
+
+    def _ranks(self, node: str) -> tuple[str, ...]:
+        """Those above the node's classes: groups are no part of the taxonomy."""
+        return () if self._targets(node) == "groups" else self.found.taxonomy.ranks
+
+    def _lineages(self, node: str, sought: Iterable[str]) -> Json:
+        """Only where the loss asks for them, so that nothing else is taught anew when a taxon gets another name."""
+        if not self.teaching[node].asks_ranks and not OF_RANKS & set(sought):
+            return {}
+        species = [self.found.taxonomy.get(one) for one in self._species_of(node)]
+        return {"lineages": [[one.taxon(rank) for rank in self._ranks(node)] for one in species]}
 
     def _check_gates(self) -> None:
         if self.spec.evaluation.gates:

@@ -131,7 +131,6 @@ class OneTrunk:
 
     def _heads(self, make: Make, name: str, fit_on: str, inputs: Mapping[str, str], species: Sequence[str]) -> Stage:
         training = self._spec.training
-        adjusted = training.imbalance == "logit_adjustment"
         settings: Json = {
             "groups": self._groups(),
             "parent": self._architecture.parent.model_dump(),
@@ -139,8 +138,6 @@ class OneTrunk:
             "lesson": {
                 "heads": self._architecture.heads.model_dump(),
                 "label_smoothing": training.label_smoothing,
-                "balance": "none" if adjusted else training.imbalance,
-                "adjusted": adjusted,
             },
             "splits": list(self._splits[fit_on]),
             "flat": self._spec.evaluation.flat != "off",

@@ -8,24 +8,51 @@ from pydantic import ValidationError
 from earthsnap_train.errors import ConfigError, did_you_mean
 from earthsnap_train.spec.launcher import LauncherSpec, SageMaker
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.spec.training import Teaching, Training
+from earthsnap_train.spec.training import OF_RANKS, Teaching, Training
 from earthsnap_train.spec.tuning import Choice, Dimension, FloatRange, IntRange, Search, Sought, in_order
 from earthsnap_train.spec.validate import in_our_words, known_keys
+from earthsnap_train.spec.written import options
 
 NOT_SEARCHED = ("method", "head_first", "augmentation")  # the way itself, and names of what has keys of its own
 
 
-def teaching_of(spec: RunSpec, node: str) -> Teaching:
-    """What ``training`` says, with what ``nodes`` says of this one. Raises ConfigError for an override that cannot be."""
+def teaching_of(spec: RunSpec, node: str, *, ranks: Sequence[str]) -> Teaching:
+    """What ``training`` says, with what ``nodes`` says of this one. Raises ConfigError for an override that cannot be.
+
+    ``ranks``: of the taxonomy.
+    """
     merged = spec.training.model_dump()
     for name in _names(node):
         merged |= spec.nodes.get(name, {})
     try:
-        return Training.model_validate(merged).teaching()
+        training = Training.model_validate(merged)
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0])
         given = next((n for n in (node, "child") if key in spec.nodes.get(n, {})), node)
         raise in_our_words(error, Training, f"nodes.{given}.") from None
+    for key, off in options(training).items():
+        given = next((f"nodes.{n}" for n in (node, "child") if key.split(".")[0] in spec.nodes.get(n, {})), "training")
+        _check_option(f"{given}.{key}", off, node, training, ranks)
+    return training.teaching()
+
+
+def _check_option(where: str, off: str, node: str, training: Training, ranks: Sequence[str]) -> None:
+    """Raises ConfigError for an option that says nothing to this node; ``off``: the value that it then has."""
+    key = where.rpartition(".")[2]
+    if training.method == "head":
+        raise ConfigError(
+            f"it belongs to whole networks, and {node} is a head alone",
+            where=where,
+            allowed=f"{off} where the method is head",
+            remedy=f"training=head_then_full, or {where}={off}",
+        )
+    if key in OF_RANKS and not ranks:
+        raise ConfigError(
+            "the species have no higher ranks",
+            where=where,
+            allowed=f"{off} without ranks",
+            remedy="name the ranks that the photographs' folders or table have: dataset.source.ranks=[order,family,genus]",
+        )
 
 
 def check_names(given: Mapping[str, object], where: str, nodes: Sequence[str]) -> None:
@@ -52,10 +79,12 @@ def check_engine(search: Search, launcher: LauncherSpec) -> None:
         )
 
 
-def searches_of(search: Search, teaching: Mapping[str, Teaching]) -> dict[str, tuple[list[str], Sought]]:
+def searches_of(
+    search: Search, teaching: Mapping[str, Teaching], ranks: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[list[str], Sought]]:
     """Name of a search (``parent``, ``child``, ``child/x``, ``flat``) -> the nodes that share it, and what is sought.
 
-    Raises ConfigError for a space that one of the nodes cannot use.
+    ``ranks``: those above each node's classes. Raises ConfigError for a space that one of the nodes cannot use.
     """
     check_names(search.nodes, "tuning.nodes", list(teaching))
     found: dict[str, tuple[list[str], Sought]] = {}
@@ -73,7 +102,7 @@ def searches_of(search: Search, teaching: Mapping[str, Teaching]) -> dict[str, t
         space = search.space_of(*_names(name))
         _check_space(space, where, sampler=search.sampler)
         for key, dimension in space.items():
-            _check_key(key, dimension, f"{where}.{key}", node, of_node)
+            _check_key(key, dimension, f"{where}.{key}", node, of_node, ranks[node])
         found.setdefault(name, ([], search.of(space)))[0].append(node)
     return found
 
@@ -127,14 +156,16 @@ def _words(dimension: Dimension) -> str:
     return f"{dimension.low:g} to {dimension.high:g}{step}"
 
 
-def _check_key(key: str, dimension: Dimension, where: str, node: str, teaching: Teaching) -> None:
+def _check_key(key: str, dimension: Dimension, where: str, node: str, teaching: Teaching, ranks: Sequence[str]) -> None:
     """Raises ConfigError for a key that there is not or that this node does not use, and for values that it cannot have."""
-    used = _used(teaching)
+    used = _used(teaching, ranks)
     if key not in used:
         known = [one for one in known_keys(Teaching) if one not in NOT_SEARCHED]
         if key in known:
+            no_ranks = key in OF_RANKS and teaching.method != "head"
+            why = "its classes have no higher ranks" if no_ranks else f"its method is {teaching.method}"
             raise ConfigError(
-                f"{node} does not use it, for its method is {teaching.method}",
+                f"{node} does not use it, for {why}",
                 where=where,
                 allowed=", ".join(used),
                 remedy="tuning.nodes gives a node a space of its own",
@@ -151,11 +182,12 @@ def _check_key(key: str, dimension: Dimension, where: str, node: str, teaching: 
             raise ConfigError(f"training.{key} cannot be {value!r}", where=where, allowed=said.lower()) from None
 
 
-def _used(teaching: Teaching) -> list[str]:
+def _used(teaching: Teaching, ranks: Sequence[str]) -> list[str]:
     """Keys that a search may give this node."""
     unused = [name for name in ("head_first", "augmentation") if getattr(teaching, name) is None]
+    no_ranks = OF_RANKS if teaching.method == "head" or not ranks else frozenset()
     return [
         key
         for key in known_keys(Teaching)
-        if key not in NOT_SEARCHED and not any(key.startswith(f"{name}.") for name in unused)
+        if key not in NOT_SEARCHED and key not in no_ranks and not any(key.startswith(f"{name}.") for name in unused)
     ]

@@ -26,7 +26,17 @@ from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.tracking.port import Asset, Confusion, Rows, TrackedFamily, TrackedRun
 
 PREPARING = ("draw", "ingest", "select", "records", "trunk", "embed", "embed_originals")
-JUDGING = ("check_parent", "heads", "export", "evaluate", "evaluate_heads", "evaluate_family", "bundle", "report")
+JUDGING = (
+    "check_parent",
+    "heads",
+    "export",
+    "evaluate",
+    "evaluate_heads",
+    "calibrate",
+    "evaluate_family",
+    "bundle",
+    "report",
+)
 MOST_MANIFEST_BYTES = 50_000_000
 DESCRIBING = ("release.json", "family.json", "taxonomy.parquet", "MODEL_CARD.md", "report/report.html")
 NETWORKS = ("nodes/*.onnx", "trunks/*.onnx")

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from earthsnap_train.data.photographs import Photographs
+from earthsnap_train.evaluation.certainty import read_calibration
 from earthsnap_train.models.family import Family, Node
-from earthsnap_train.spec.architecture import ArchitectureKind, Certain, Routing
+from earthsnap_train.spec.architecture import ArchitectureKind, Routing
 from earthsnap_train.spec.model import SpecModel
 
 
@@ -17,12 +18,14 @@ class FamilySettings(SpecModel):
     species: list[str]
     group_of: dict[str, str]
     routing: Routing | None
-    unsure_below: Certain
     photographs: Photographs
 
 
 def assemble(s: FamilySettings, inputs: Mapping[str, Path]) -> tuple[Family, dict[str, Path]]:
-    """The family, and the ONNX file behind every digest that it names. ``inputs`` holds ``export/<node>`` and ``trunk``."""
+    """The family, and the ONNX file behind every digest that it names.
+
+    ``inputs`` holds ``export/<node>`` and ``trunk``, and ``calibrated`` where it shall answer as its release will.
+    """
     nodes: dict[str, Node] = {}
     files: dict[str, Path] = {}
     for name in s.nodes:
@@ -38,7 +41,8 @@ def assemble(s: FamilySettings, inputs: Mapping[str, Path]) -> tuple[Family, dic
         species=tuple(s.species),
         group_of=s.group_of,
         routing=s.routing,
-        unsure_below=s.unsure_below,
         preprocessing=s.photographs.preprocessing,
     )
+    if "calibrated" in inputs:
+        family = family.model_copy(update={"unsure_below": read_calibration(inputs["calibrated"]).unsure_below})
     return family, files

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from earthsnap_train.evaluation.figures import Estimate, FamilyMetrics
+from earthsnap_train.evaluation.wording import promise
 from earthsnap_train.models.family import Family
 from earthsnap_train.taxonomy.tree import Taxonomy
 
@@ -48,6 +49,7 @@ def model_card(
         f"| calibration error (ECE) | {metrics.ece:.3f} | |",
         *([_row("a flat network's first answer", metrics.flat.top1)] if metrics.flat else []),
         "",
+        *_when_it_answers(metrics),
         "## Where it is weak",
         "",
         *(
@@ -78,6 +80,19 @@ def _judged_how(num_images: int, taught_on: Sequence[str]) -> str:
         f"The released weights have learnt from every photograph, so nothing is left to judge them on. These figures are "
         f"those of the same networks taught on train alone, on {num_images} photographs that those never learnt from, {how}"
     )
+
+
+def _when_it_answers(metrics: FamilyMetrics) -> list[str]:
+    said = metrics.answering
+    if said is None:
+        return []
+    return [
+        "## When it answers",
+        "",
+        f"It answers {_percent(said.answered.value)} of those photographs, {_percent(said.answered_as_species.value)} with a "
+        f"species, and {_percent(said.answered_right.value)} of its answers are right. {promise(said.calibration)}",
+        "",
+    ]
 
 
 def _row(label: str, estimate: Estimate) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from earthsnap_train.spec.imbalance import Imbalance
 from earthsnap_train.spec.model import SpecModel
 
 
@@ -11,11 +12,14 @@ class Routing(SpecModel):
     """``soft`` weighs the children of the likeliest groups; ``hard`` asks the first group's child alone.
 
     ``soft`` runs children in order of their group's probability until ``mass`` is covered or ``top_k`` have run.
+    ``parent_weight``: how much a parent taught species counts beside the child, where a group's mass is divided; a release
+    that was made without it asks the child alone.
     """
 
     kind: Literal["soft", "hard"]
     top_k: Annotated[int, Field(ge=1)]
     mass: Annotated[float, Field(gt=0, le=1)]
+    parent_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Parent(SpecModel):
@@ -26,17 +30,32 @@ class Parent(SpecModel):
 
 
 # At least a half: then no two taxa of a rank can both be likely enough, and there is one lineage.
-Certain = Annotated[float, Field(ge=0.5, lt=1)]
+AtLeastHalf = Annotated[float, Field(ge=0.5, lt=1)]
+
+
+class Certainty(SpecModel):
+    """When a taxon is said, at whatever rank: where it is at least as likely as a threshold that calibration finds.
+
+    A share of at least ``accuracy`` of what is said is right, in all but a share ``delta`` of calibrations on val.
+    ``unsure_below``: a threshold of one's own instead, for which nothing is promised; null has it found.
+    """
+
+    accuracy: AtLeastHalf
+    delta: Annotated[float, Field(gt=0, le=0.5)]
+    unsure_below: AtLeastHalf | None
 
 
 class Heads(SpecModel):
     """Linear heads on the features of one trunk, each solved to its optimum (L2-regularised logistic regression).
+
+    ``imbalance``: as of a training, with photographs that weigh more instead of being drawn more often.
 
     ``weight_decay``: of the mean cross-entropy, in units of the features' common scale. ``roots``: of features, instead of
     themselves.
     """
 
     roots: bool
+    imbalance: Imbalance
     weight_decay: Annotated[float, Field(gt=0)]
     max_iterations: Annotated[int, Field(ge=1)]
 
@@ -52,13 +71,10 @@ class TrunkParent(SpecModel):
 
 
 class ParentChild(SpecModel):
-    """A parent routes to a group, and that group's child names the species.
-
-    A name less likely than ``unsure_below`` rolls up to the lowest taxon above it that is likely enough.
-    """
+    """A parent routes to a group, and that group's child names the species."""
 
     kind: Literal["parent_child"]
-    unsure_below: Certain
+    certain: Certainty
     parent: Parent
     routing: Routing
 
@@ -76,7 +92,7 @@ class SharedTrunk(SpecModel):
     """
 
     kind: Literal["shared_trunk"]
-    unsure_below: Certain
+    certain: Certainty
     parent: TrunkParent
     keep_parent: KeepParent
     heads: Heads
@@ -87,7 +103,7 @@ class Flat(SpecModel):
     """One network over all species."""
 
     kind: Literal["flat"]
-    unsure_below: Certain
+    certain: Certainty
 
 
 ArchitectureKind = Literal["parent_child", "shared_trunk", "flat"]

@@ -1,8 +1,8 @@
 """What ``conf/job/`` declares: the verb, and that verb's own options."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from earthsnap_train.spec.deployment import EndpointName
 from earthsnap_train.spec.model import SpecModel
@@ -42,6 +42,26 @@ class Regroup(SpecModel):
 
     verb: Literal["regroup"]
     write: bool
+
+
+class Advise(SpecModel):
+    """Proposals are written to ``out``; a file that is there already is never replaced.
+
+    ``num_groups``: of groupings by likeness; ``null`` tries several. ``min_species``, ``max_species``: of a group.
+    """
+
+    verb: Literal["advise"]
+    out: str
+    num_groups: Annotated[int, Field(ge=2)] | None
+    min_species: Annotated[int, Field(ge=1)]
+    max_species: Annotated[int, Field(ge=2)]
+    num_folds: Annotated[int, Field(ge=2, le=20)]
+
+    @model_validator(mode="after")
+    def _room_between(self) -> Self:
+        if self.min_species > self.max_species:
+            raise ValueError(f"min_species ({self.min_species}) is more than max_species ({self.max_species})")
+        return self
 
 
 class CollectGarbage(SpecModel):
@@ -199,6 +219,7 @@ Job = Annotated[
     | Doctor
     | Schema
     | Regroup
+    | Advise
     | CollectGarbage
     | Forget
     | ExportRecords

@@ -6,12 +6,15 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from earthsnap_train.spec.augmentation import Augmentation
+from earthsnap_train.spec.imbalance import Imbalance
 from earthsnap_train.spec.model import SpecModel
 
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+OF_RANKS = frozenset({"label_smoothing_by", "rank_weight"})  # keys of a loss that asks for the taxa of the classes
 
 
 class HeadFirst(SpecModel):
@@ -30,7 +33,8 @@ class Teaching(SpecModel):
     the other (LP-FT, Kumar et al., ICLR 2022). ``batch_size`` is the effective one, over all devices.
     ``early_stopping_patience`` counts epochs, ``null`` never stops. ``imbalance``: sampling in proportion to 1, 1/sqrt(n)
     or 1/n of a species' images, or logit adjustment (Menon et al., ICLR 2021). ``head`` uses neither ``head_first`` nor
-    ``augmentation``.
+    ``augmentation``. ``rank_weight`` and ``label_smoothing_by`` are explained where they are computed, in ``training.loss``;
+    they belong to whole networks.
     """
 
     method: Literal["head", "full", "head_then_full"]
@@ -40,12 +44,23 @@ class Teaching(SpecModel):
     weight_decay: NonNegative
     warmup_fraction: Fraction
     label_smoothing: Fraction
-    imbalance: Literal["none", "sqrt", "balanced", "logit_adjustment"]
+    label_smoothing_by: Literal["class", "taxonomy"]
+    rank_weight: NonNegative
+    imbalance: Imbalance
     ema_decay: Fraction | None
     early_stopping_patience: Positive | None
     precision: Literal["auto", "32", "bf16", "16"]
     head_first: HeadFirst | None
     augmentation: Augmentation | None
+
+    @property
+    def asks_ranks(self) -> bool:
+        """Whether the loss has to know the taxa of the classes."""
+        return self.rank_weight > 0 or self.label_smoothing_by == "taxonomy"
+
+    def without_ranks(self) -> Self:
+        """For a node whose classes stand in no taxonomy."""
+        return self.model_copy(update={"label_smoothing_by": "class", "rank_weight": 0.0})
 
     def replaced(self, values: Mapping[str, bool | int | float | str | None]) -> Self:
         """With other values under dotted keys (``head_first.lr``). Raises KeyError and TypeError where there is no such key."""
@@ -82,4 +97,5 @@ class Training(Teaching):
     def probe(self) -> Teaching:
         """A plain linear head on frozen features, taught as ``head_first`` says."""
         own = self.head_first.model_dump()
-        return self.model_copy(update={"method": "head", "ema_decay": None, "imbalance": "none", **own}).teaching()
+        plain = self.model_copy(update={"method": "head", "ema_decay": None, "imbalance": "none", **own})
+        return plain.without_ranks().teaching()

@@ -77,17 +77,30 @@ class _Bench:
             groups=s.groups, routing=s.routing,
         )  # fmt: skip
         yield "no temperatures", raw.answer(seen_NF).species_BS
-        adjusted = s.lesson.model_copy(update={"adjusted": not s.lesson.adjusted, "balance": "none"})
-        name = "no logit adjustment" if s.lesson.adjusted else "logit adjustment"
-        yield name, self.cascade(taught, adjusted).answer(seen_NF).species_BS
-        bare = s.lesson.model_copy(
-            update={"heads": s.lesson.heads.model_copy(update={"roots": not s.lesson.heads.roots})}
+        alone = Cascade(
+            parent=declared.parent, children=declared.children, groups=s.groups,
+            routing=s.routing.model_copy(update={"parent_weight": 0.0 if s.routing.parent_weight else 0.5}),
+        )  # fmt: skip
+        name = "children divide their groups alone" if s.routing.parent_weight else "parent and child divide a group"
+        yield name, alone.answer(seen_NF).species_BS
+        heads = s.lesson.heads
+        adjusted = heads.imbalance == "logit_adjustment"
+        name = "no logit adjustment" if adjusted else "logit adjustment"
+        yield (
+            name,
+            self.taught_as(taught, {"imbalance": "none" if adjusted else "logit_adjustment"})
+            .answer(seen_NF)
+            .species_BS,
         )
-        name = "features instead of their roots" if s.lesson.heads.roots else "roots of the features"
-        yield name, self.cascade(taught, bare).answer(seen_NF).species_BS
+        name = "features instead of their roots" if heads.roots else "roots of the features"
+        yield name, self.taught_as(taught, {"roots": not heads.roots}).answer(seen_NF).species_BS
         if next(iter(self.shown.values())).features_NVF.shape[1] > 1:
             yield "mirror images not taught", self.cascade(taught, s.lesson, views=1).answer(seen_NF).species_BS
         yield "one flat head", self.parent("species", s.lesson).probabilities(seen_NF)
+
+    def taught_as(self, targets: Targets, changes: Mapping[str, object]) -> Cascade:
+        lesson = self.s.lesson
+        return self.cascade(targets, lesson.model_copy(update={"heads": lesson.heads.model_copy(update=changes)}))
 
     def cascade(self, targets: Targets, lesson: Lesson, *, views: int | None = None) -> Cascade:
         children = {

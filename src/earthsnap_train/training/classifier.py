@@ -11,29 +11,43 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from earthsnap_train.data.augment import Mix
 from earthsnap_train.spec.training import Teaching
+from earthsnap_train.training.lineages import Lineages
+from earthsnap_train.training.loss import Loss
 
 
 class Classifier(pl.LightningModule):
     """Teaches ``network`` (inputs -> logits [B, C]) along a schedule of ``num_steps`` steps.
 
     ``log_prior_C`` is added to the logits while training (logit adjustment, Menon et al., ICLR 2021); ``None`` adds nothing.
-    Random choices inside the network (dropout, drop path) are a function of ``seed`` and the step, so that a run that
-    was killed goes on as it would have. All that training changes is in the state dict: a checkpoint has it, and so has
-    what comes back from other processes.
+    ``lineages``: of the classes, where the loss asks for them. ``mix``: what is done with each batch. Random choices of
+    ``mix`` and inside the network (dropout, drop path) are a function of ``seed`` and the step, so that a run that was killed
+    goes on as it would have. All that training changes is in the state dict: a checkpoint has it, and so has what comes
+    back from other processes.
     """
 
     log_prior_C: Tensor | None
     step_of_weights: Tensor
 
     def __init__(
-        self, network: nn.Module, *, settings: Teaching, num_steps: int, seed: int, log_prior_C: Tensor | None = None
+        self,
+        network: nn.Module,
+        *,
+        settings: Teaching,
+        num_steps: int,
+        seed: int,
+        log_prior_C: Tensor | None = None,
+        lineages: Lineages | None = None,
+        mix: Mix | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.settings = settings
         self.num_steps = num_steps
         self.seed = seed
+        self.loss = Loss(settings, lineages)
+        self.mix = mix
         self.average: AveragedModel | None = None
         if settings.ema_decay is not None:
             self.average = AveragedModel(network, multi_avg_fn=partial(_average, settings.ema_decay), use_buffers=True)
@@ -57,11 +71,11 @@ class Classifier(pl.LightningModule):
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        inputs, labels_B = batch
+        inputs, labels = batch if self.mix is None else self.mix(*batch)
         logits_BC = self(inputs)
         if self.log_prior_C is not None:
             logits_BC = logits_BC + self.log_prior_C
-        loss = functional.cross_entropy(logits_BC, labels_B, label_smoothing=self.settings.label_smoothing)
+        loss: Tensor = self.loss(logits_BC, labels)
         self.last_loss = loss.detach()
         return loss
 

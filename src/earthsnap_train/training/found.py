@@ -8,16 +8,17 @@ from typing import Literal
 
 from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.model import SpecModel
-from earthsnap_train.spec.training import Teaching
 from earthsnap_train.spec.tuning import Sought, Value
+from earthsnap_train.spec.written import Written
 
 
 class MemberSettings(SpecModel):
-    """``training``: as declared. ``groups``: whose records and embeddings are this network's."""
+    """``training``: as declared. ``groups``: whose records and embeddings are this network's. ``lineages``: as of ``train``."""
 
-    training: Teaching
+    training: Written
     classes: list[str]
     groups: list[str]
+    lineages: list[list[str | None]] | None = None
 
 
 class Settings(SpecModel):

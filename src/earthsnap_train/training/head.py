@@ -61,6 +61,7 @@ def teach_head(
         num_steps=training.num_epochs * feed.steps_per_epoch,
         seed=s.seed,
         log_prior_C=log_prior(training, taught.labels, len(s.classes)),
+        lineages=s.lineages,
     )
     scratch = context.scratch / "head"
     scratch.mkdir(exist_ok=True)

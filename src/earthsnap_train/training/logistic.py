@@ -10,23 +10,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from earthsnap_train.data.batches import Balance
 from earthsnap_train.models.heads import Floats, rooted
 from earthsnap_train.spec.architecture import Heads
+from earthsnap_train.spec.imbalance import Imbalance
 from earthsnap_train.spec.model import SpecModel
 
 SMALLEST_SCALE = 1e-6
-_POWER: dict[Balance, float] = {"none": 0.0, "sqrt": -0.5, "balanced": -1.0}
+# A photograph of a class that has n of them weighs in proportion to n to this power.
+_POWER: dict[Imbalance, float] = {"none": 0.0, "sqrt": -0.5, "balanced": -1.0, "logit_adjustment": 0.0}
 
 
 class Lesson(SpecModel):
-    """How heads are solved. ``adjusted``: logit adjustment (Menon et al., ICLR 2021); ``balance``: photographs weigh more
-    where their class has few, as sampling would have it."""
+    """How heads are solved."""
 
     heads: Heads
     label_smoothing: float
-    balance: Balance
-    adjusted: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,11 +57,13 @@ def solve(
     scale = np.float32(np.sqrt(features_NVF.var(axis=(0, 1), dtype=np.float64).mean()) + SMALLEST_SCALE)
     x_RF = torch.from_numpy((features_NVF.reshape(-1, num_features) - mean_F) / scale).to(device)
     counts_C = np.bincount(labels_N, minlength=num_classes).clip(min=1)
-    weight_N = (counts_C ** _POWER[lesson.balance])[labels_N]
+    weight_N = (counts_C ** _POWER[lesson.heads.imbalance])[labels_N]
     share_R = torch.from_numpy(np.repeat(weight_N / (weight_N.sum() * num_views), num_views)).float().to(device)
     wanted_RC = torch.nn.functional.one_hot(torch.from_numpy(labels_N).repeat_interleave(num_views), num_classes)
     wanted_RC = wanted_RC.to(device) * (1 - lesson.label_smoothing) + lesson.label_smoothing / num_classes
-    prior_C = torch.from_numpy(np.log(counts_C / counts_C.sum())).float().to(device) if lesson.adjusted else 0.0
+    # Logit adjustment (Menon et al., ICLR 2021) with tau = 1.
+    adjusted = lesson.heads.imbalance == "logit_adjustment"
+    prior_C = torch.from_numpy(np.log(counts_C / counts_C.sum())).float().to(device) if adjusted else 0.0
     weight_CF = torch.zeros(num_classes, num_features, device=device)
     bias_C = torch.zeros(num_classes, device=device)
     decay = lesson.heads.weight_decay

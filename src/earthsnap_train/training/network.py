@@ -10,7 +10,7 @@ from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from earthsnap_train.context import Context, Events
-from earthsnap_train.data.augment import TrainTransform
+from earthsnap_train.data.augment import Mix, TrainTransform
 from earthsnap_train.data.batches import SequentialBatches, ShuffledBatches
 from earthsnap_train.data.loader import EvalTransform, RecordsDataset, make_loader
 from earthsnap_train.models.backbone import Trunk
@@ -41,6 +41,7 @@ def teach_network(
 
     ``head``: where the head starts, else at zero. ``num_epochs``: when to end, ``None`` as the settings say.
     """
+    assert s.training.augmentation is not None
     feed = RecordFeed(s, examples, list(records.values()), workers=_workers(context))
     linear = nn.Linear(trunk_features(trunk, s.backbone.image_px), len(s.classes))
     with torch.no_grad():
@@ -57,6 +58,8 @@ def teach_network(
         num_steps=s.training.num_epochs * feed.steps_per_epoch,
         seed=s.seed,
         log_prior_C=log_prior(s.training, feed.labels_N, len(s.classes)),
+        lineages=s.lineages,
+        mix=Mix.of(s.training.augmentation, num_classes=len(s.classes)),
     )
     scratch = context.scratch / "network"
     scratch.mkdir(exist_ok=True)

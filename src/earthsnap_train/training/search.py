@@ -55,6 +55,7 @@ def make_task(s: Settings, inputs: Mapping[str, Path], scratch: Path) -> Task:
                 classes=member.classes,
                 splits=["train"],
                 seed=s.seed,
+                lineages=member.lineages,
             ),
             inputs={"examples": examples, **{key: path for key, path in inputs.items() if key in own}},
             num_taught=counts["train"],

@@ -23,7 +23,7 @@ from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.heads import Floats, save_head
 from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.model import SpecModel
-from earthsnap_train.spec.training import Teaching
+from earthsnap_train.spec.written import Written
 from earthsnap_train.training.curves import Curves
 from earthsnap_train.training.fit import Taught
 from earthsnap_train.training.head import teach_head
@@ -31,13 +31,17 @@ from earthsnap_train.training.network import teach_network
 
 
 class Settings(SpecModel):
-    """``splits``: what is learnt from; ``val`` is watched while it is not among them."""
+    """``splits``: what is learnt from; ``val`` is watched while it is not among them.
 
-    training: Teaching
+    ``lineages``: of each class, highest rank first, where the loss asks for them.
+    """
+
+    training: Written
     backbone: Backbone
     classes: list[str]
     splits: list[str]
     seed: int
+    lineages: list[list[str | None]] | None = None
 
 
 class Learnt(NamedTuple):

@@ -15,6 +15,7 @@ MODULES: Mapping[str, str] = {
     "doctor": "doctor",
     "schema": "schema",
     "regroup": "regroup",
+    "advise": "advise",
     "gc": "gc",
     "forget": "forget",
     "export-records": "export_records",

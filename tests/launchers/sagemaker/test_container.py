@@ -48,7 +48,18 @@ import launchers.sagemaker.job, launchers.sagemaker.entry, earthsnap_train.servi
 
 
 def test_what_the_serving_image_runs_needs_nothing_that_teaches() -> None:
-    kinds = ["draw", "ingest", "select", "records", "embed", "evaluate", "evaluate_family", "bundle", "report"]
+    kinds = [
+        "draw",
+        "ingest",
+        "select",
+        "records",
+        "embed",
+        "evaluate",
+        "calibrate",
+        "evaluate_family",
+        "bundle",
+        "report",
+    ]
 
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED, *kinds], env=environment(), capture_output=True, text=True, check=False

@@ -111,7 +111,7 @@ def test_fusing_joins_what_a_node_does_to_small_jobs(tmp_path: Path) -> None:
 
     assert jobs(apart, "plants-debug-parent") == ["train", "export", "evaluate"]
     assert jobs(joined, "plants-debug-parent") == ["train-to-evaluate"]
-    assert jobs(joined, "plants-debug-release") == ["evaluate-family-to-report"]
+    assert jobs(joined, "plants-debug-release") == ["calibrate-to-report"]
 
 
 def test_a_whole_network_is_taught_by_a_training_job_even_where_steps_are_joined(tmp_path: Path) -> None:
@@ -459,7 +459,7 @@ def test_jobs_that_teach_nothing_run_in_the_light_image(tmp_path: Path) -> None:
             if step["Type"] in ("Processing", "Training"):
                 found[step["Name"].rstrip("-0123456789")] = image == light
     assert {name for name, is_light in found.items() if is_light} == {
-        "draw", "ingest", "select", "records", "evaluate", "evaluate-family", "bundle", "report",
+        "draw", "ingest", "select", "records", "evaluate", "calibrate", "evaluate-family", "bundle", "report",
     }  # fmt: skip
     assert {name for name, is_light in found.items() if not is_light} == {
         "trunk",

@@ -1,0 +1,158 @@
+"""Every method that is compared, by name, on one fold."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from extras import (
+    distances_of,
+    for_rare_species,
+    least_expected_distance,
+    with_discriminant,
+    with_neighbours,
+    with_parents_view,
+    with_ranks,
+)
+from folds import Fold
+from methods import FLAT, HARD, MIRROR, OURS, PLAIN, Recipe, Said, Teacher
+from outcomes import Outcomes, outcomes_of
+from photographs import Photographs
+
+from earthsnap_train.training.cascade import labels_of
+
+
+def soft(top_k: int) -> Recipe:
+    return replace(OURS, routing=OURS.routing.model_copy(update={"top_k": top_k}))
+
+
+def decayed(recipe: Recipe, weight_decay: float) -> Recipe:
+    return replace(recipe, heads=recipe.heads.model_copy(update={"weight_decay": weight_decay}))
+
+
+RECIPES: dict[str, Recipe] = {
+    "flat, plain": replace(FLAT, taught=PLAIN, calibrated=False),
+    "flat, calibrated": replace(FLAT, taught=PLAIN),
+    "flat, plain, logit adjustment": replace(FLAT, taught=PLAIN, calibrated=False, adjusted=True),
+    "flat": FLAT,
+    "flat, two looks": replace(FLAT, looks=MIRROR),
+    "flat, root features": replace(FLAT, features="root"),
+    "flat, two looks, root features": replace(FLAT, looks=MIRROR, features="root"),
+    "flat, decay 0.001": decayed(FLAT, 1e-3),
+    "obvious family": replace(OURS, parent="groups", routing=HARD, taught=PLAIN, calibrated=False),
+    "obvious family, mirrored": replace(OURS, parent="groups", routing=HARD, calibrated=False),
+    "ours": OURS,
+    "ours, parent groups": replace(OURS, parent="groups"),
+    "ours, parent clusters": replace(OURS, parent="clusters"),
+    "ours, parent species": replace(OURS, parent="species"),
+    "ours, hard": replace(OURS, routing=HARD),
+    "ours, top_k 1": soft(1),
+    "ours, top_k 5": soft(5),
+    "ours, no temperature": replace(OURS, calibrated=False),
+    "ours, no mirror images": replace(OURS, taught=PLAIN),
+    "ours, two looks": replace(OURS, looks=MIRROR),
+    "ours, two looks, root features": replace(OURS, looks=MIRROR, features="root"),
+    "ours, logit adjustment": replace(OURS, adjusted=True),
+    "ours, smoothing 0.1": replace(OURS, label_smoothing=0.1),
+    "ours, decay 0.0001": decayed(OURS, 1e-4),
+    "ours, decay 0.001": decayed(OURS, 1e-3),
+    "ours, decay 0.003": decayed(OURS, 3e-3),
+    "ours, features of length 1": replace(OURS, features="length_1"),
+    "ours, root features": replace(OURS, features="root"),
+}
+FOUR_VIEWS = (0, 1, 2, 3)
+OF_FOUR_VIEWS: dict[str, Recipe] = {
+    "ours, four views taught": replace(OURS, taught=FOUR_VIEWS),
+    "ours, four views taught, root features": replace(OURS, taught=FOUR_VIEWS, features="root"),
+    "ours, four views taught, two looks": replace(OURS, taught=FOUR_VIEWS, looks=MIRROR),
+}
+
+
+class Desk:
+    """All methods by name, on one fold."""
+
+    def __init__(self, photographs: Photographs, fold: Fold, *, device: str) -> None:
+        self.photographs = photographs
+        self.fold = fold
+        self.teacher = Teacher(fold, device=device)
+        species = fold.species
+        places = {name: name for name in species}
+        self.taught_labels = labels_of(fold.taught.species_N, places, species)
+        self.val_truth = labels_of(fold.val.species_N, places, species)
+        self.test_truth = labels_of(fold.test.species_N, places, species)
+        self.counts_S = np.bincount(self.taught_labels, minlength=len(species))
+        self.distance_SS = distances_of(photographs.taxonomy, species)
+        self._ours: dict[str, Said] = {}
+
+    def methods(self) -> dict[str, Callable[[], Said]]:
+        recipes = RECIPES | (OF_FOUR_VIEWS if self.photographs.features_NVF.shape[1] > 2 else {})
+        found: dict[str, Callable[[], Said]] = {name: lambda r=recipe: self.said(r) for name, recipe in recipes.items()}
+        found["hiclass"] = lambda: self.hiclass(PLAIN)
+        found["hiclass, mirrored"] = lambda: self.hiclass(MIRROR)
+        found["flat and neighbours"] = lambda: self.neighbours(FLAT)
+        found["ours and neighbours"] = lambda: self.neighbours(OURS)
+        found["ours, root features, and neighbours"] = lambda: self.neighbours(replace(OURS, features="root"))
+        found["ours and discriminant"] = lambda: self.discriminant(OURS)
+        found["ours, root features, and discriminant"] = lambda: self.discriminant(replace(OURS, features="root"))
+        found["flat, root features, and discriminant"] = lambda: self.discriminant(replace(FLAT, features="root"))
+        found["ours, two looks, root features, and discriminant"] = lambda: self.discriminant(
+            replace(OURS, features="root", looks=MIRROR)
+        )
+        found["ours, child and parent"] = lambda: self.parents_view(OURS)
+        found["ours, child and parent, root features"] = lambda: self.parents_view(replace(OURS, features="root"))
+        found["ours and heads of ranks"] = lambda: self.ranks(OURS)
+        found["ours, tau by val"] = lambda: for_rare_species(self.said(OURS), self.counts_S, self.val_truth)
+        found["ours, least expected distance"] = lambda: least_expected_distance(self.said(OURS), self.distance_SS)
+        return found
+
+    def said(self, recipe: Recipe) -> Said:
+        key = repr(recipe)
+        if key not in self._ours:
+            self._ours[key] = self.teacher.said(recipe)
+        return self._ours[key]
+
+    def hiclass(self, views: tuple[int, ...]) -> Said:
+        from rival import local_classifiers
+
+        asked = replace(OURS, taught=views)
+        taught, val, test = (self.teacher.seen(part, asked) for part in ("taught", "val", "test"))
+        return local_classifiers(self.fold, taught, val, test)
+
+    def neighbours(self, recipe: Recipe) -> Said:
+        taught, val, test = (self.teacher.seen(part, recipe) for part in ("taught", "val", "test"))
+        num_views = taught.features_NVF.shape[1]
+        all_NF = taught.features_NVF.reshape(-1, taught.features_NVF.shape[2])
+        labels_N = self.taught_labels.repeat(num_views)
+        return with_neighbours(self.said(recipe), all_NF, labels_N, val.as_served, test.as_served, self.val_truth)
+
+    def discriminant(self, recipe: Recipe) -> Said:
+        taught, val, test = (self.teacher.seen(part, recipe) for part in ("taught", "val", "test"))
+        num_views = taught.features_NVF.shape[1]
+        all_NF = taught.features_NVF.reshape(-1, taught.features_NVF.shape[2])
+        labels_N = self.taught_labels.repeat(num_views)
+        return with_discriminant(self.said(recipe), all_NF, labels_N, val.as_served, test.as_served, self.val_truth)
+
+    def parents_view(self, recipe: Recipe) -> Said:
+        owners = [place for place, members in enumerate(self.fold.groups.values()) for _ in members]
+        flat = self.said(replace(recipe, parent=None))
+        return with_parents_view(self.said(recipe), flat, np.asarray(owners, dtype=np.intp), self.val_truth)
+
+    def ranks(self, recipe: Recipe) -> Said:
+        """Heads taught each rank beside those of the family."""
+        of_ranks = {}
+        for rank in self.photographs.ranks:
+            groups = self.photographs.groups(rank)
+            taxon_of = {name: taxon for taxon, members in groups.items() for name in members}
+            solved = self.teacher.node(f"rank/{rank}", taxon_of, "groups", recipe)
+            place = {taxon: number for number, taxon in enumerate(solved.head.classes)}
+            taxon_S = np.asarray([place[taxon_of[name]] for name in self.fold.species], dtype=np.intp)
+            val_BC, test_BC = (
+                solved.probabilities(self.teacher.seen(part, recipe).as_served) for part in ("val", "test")
+            )
+            of_ranks[rank] = (Said(val_BS=val_BC, test_BS=test_BC), taxon_S)
+        return with_ranks(self.said(recipe), of_ranks, self.val_truth)
+
+    def outcomes(self, said: Said) -> Outcomes:
+        return outcomes_of(
+            said, self.val_truth, self.test_truth, taxonomy=self.photographs.taxonomy, species=self.fold.species,
+            distance_SS=self.distance_SS,
+        )  # fmt: skip

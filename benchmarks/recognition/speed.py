@@ -1,0 +1,131 @@
+"""Seconds to teach all nodes: heads solved as `architecture=shared_trunk` does, beside the Lightning fits of `parent_child`.
+
+    python benchmarks/recognition/speed.py plants-dev.npz --rank group
+
+Both teach the same nodes on the same photographs, one after another in this process, on one core: the head of all species
+and one for each group of two or more. Seconds are the processor's, so that other work on the machine does not count.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from folds import Few, Fold, fold_of
+from methods import CONF, OURS, PLAIN
+from photographs import Photographs
+
+from earthsnap_train.context import Context, Silence
+from earthsnap_train.data.examples import Examples
+from earthsnap_train.models.embeddings import Embeddings
+from earthsnap_train.models.family import Floats
+from earthsnap_train.spec.backbone import Backbone
+from earthsnap_train.spec.training import Training
+from earthsnap_train.training.cascade import Shown, solve_node
+from earthsnap_train.training.head import teach_head
+from earthsnap_train.training.train import Settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("embeddings", type=Path)
+    parser.add_argument("--rank", required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    photographs = Photographs.read(options.embeddings)
+    few = Few(per_species=None, tail=None)
+    fold = fold_of(photographs, options.rank, few=few, num_folds=5, seed=0, fold=0)
+    nodes = {"flat": list(fold.species)} | {group: list(own) for group, own in fold.groups.items() if len(own) > 1}
+    print("| way | nodes | seconds | top-1 of all species | top-1 within groups |")
+    print("|---|---|---|---|---|")
+    solved_s = solved(fold, nodes, num_views=2)
+    solved(fold, nodes, num_views=1)
+    fitted_s = fitted(fold, nodes)
+    print(f"\n{fitted_s / solved_s:.1f} times")
+
+
+def solved(fold: Fold, nodes: dict[str, list[str]], *, num_views: int) -> float:
+    """Seconds."""
+    taught = Shown(features_NVF=fold.taught.features_NVF[:, :num_views], species_N=fold.taught.species_N)
+    started = time.process_time()
+    heads = {name: solve_node(taught, {one: one for one in own}, OURS.lesson).head for name, own in nodes.items()}
+    seconds = time.process_time() - started
+    answers = {name: (head.weight_CF, head.bias_C) for name, head in heads.items()}
+    show(f"solved, {num_views} {'view' if num_views == 1 else 'views'}", seconds, fold, nodes, answers)
+    return seconds
+
+
+def fitted(fold: Fold, nodes: dict[str, list[str]]) -> float:
+    """Seconds."""
+    conf = CONF.parents[1]
+    base, head, backbone = (yaml.safe_load((conf / name).read_text()) for name in FILES)
+    teaching = Training.model_validate(
+        base | {key: value for key, value in head.items() if key != "defaults"}
+    ).teaching()
+    answers, seconds = {}, 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        embeddings = embedded(fold, Path(folder))
+        for number, (name, own) in enumerate(nodes.items()):
+            settings = Settings(
+                training=teaching, backbone=Backbone.model_validate(backbone), classes=own, splits=["train"], seed=0,
+            )  # fmt: skip
+            scratch = Path(folder) / str(number)
+            scratch.mkdir()
+            context = Context(scratch=scratch)
+            started = time.process_time()
+            answers[name], _ = teach_head(
+                settings, examples(fold, own), embeddings, context, Silence(), num_epochs=None
+            )
+            seconds += time.process_time() - started
+    show("fitted by Lightning, 1 view", seconds, fold, nodes, answers)
+    return seconds
+
+
+FILES = ("training/base.yaml", "training/head.yaml", "backbone/lite0.yaml")
+
+
+def embedded(fold: Fold, folder: Path) -> Embeddings:
+    """The photographs of train and val, each called by its place."""
+    np.save(folder / "features.npy", np.concatenate([part.features_NVF[:, 0] for part in (fold.taught, fold.val)]))
+    num = len(fold.taught) + len(fold.val)
+    (folder / "index.json").write_text(json.dumps({"image_ids": [str(place) for place in range(num)]}))
+    return Embeddings({"": folder})
+
+
+def examples(fold: Fold, species: list[str]) -> Examples:
+    names = [*fold.taught.species_N.tolist(), *fold.val.species_N.tolist()]
+    kept = [place for place, name in enumerate(names) if name in set(species)]
+    return Examples(
+        image_ids=[str(place) for place in kept],
+        species_ids=[names[place] for place in kept],
+        labels=np.asarray([species.index(names[place]) for place in kept], dtype=np.int64),
+        splits=["train" if place < len(fold.taught) else "val" for place in kept],
+        cluster_ids=[str(place) for place in kept],
+    )
+
+
+def show(
+    way: str, seconds: float, fold: Fold, nodes: dict[str, list[str]], heads: dict[str, tuple[Floats, Floats]]
+) -> None:
+    """On the first look at the tested photographs; within groups: of each photograph by the head of its own group."""
+    x_NF, species_N = fold.test.features_NVF[:, PLAIN[0]], fold.test.species_N
+    right, seen = dict.fromkeys(nodes, 0), dict.fromkeys(nodes, 0)
+    for name, own in nodes.items():
+        rows = np.flatnonzero(np.isin(species_N, own))
+        weight_CF, bias_C = heads[name]
+        named = np.asarray(own)[(x_NF[rows] @ weight_CF.T + bias_C).argmax(axis=1)]
+        right[name], seen[name] = int((named == species_N[rows]).sum()), len(rows)
+    within = [name for name in nodes if name != "flat"]
+    print(
+        f"| {way} | {len(nodes)} | {seconds:.1f} | {right['flat'] / seen['flat']:.4f} "
+        f"| {sum(right[name] for name in within) / sum(seen[name] for name in within):.4f} |",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Writes the tables of the README from ``results.json``.
+
+python benchmarks/recognition/table.py
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- tables: written by table.py -->", "<!-- end of tables -->"
+OURS, PLAIN, FLAT, HICLASS = "ours", "flat, plain", "flat", "hiclass"
+GAINS = (  # with, without
+    ("ours, root features", "ours"),
+    ("flat, root features", "flat"),
+    ("ours, two looks", "ours"),
+    ("ours, two looks, root features", "ours"),
+    ("ours, root features, and discriminant", "ours, root features"),
+    ("flat, root features, and discriminant", "flat, root features"),
+    ("ours, two looks, root features, and discriminant", "ours"),
+    ("ours, child and parent", "ours"),
+    ("ours and heads of ranks", "ours"),
+    ("ours, logit adjustment", "ours"),
+    ("ours, tau by val", "ours"),
+    ("ours, four views taught", "ours"),
+    ("ours and neighbours", "ours"),
+    ("ours and discriminant", "ours"),
+    ("ours, features of length 1", "ours"),
+    ("ours, smoothing 0.1", "ours"),
+    ("ours, decay 0.0001", "ours"),
+    ("ours, decay 0.001", "ours"),
+    ("ours, decay 0.003", "ours"),
+    ("ours, hard", "ours"),
+    ("ours, least expected distance", "ours"),
+    ("ours, no mirror images", "ours"),
+)
+Json = Mapping[str, Any]
+
+
+def main() -> None:
+    results = json.loads((HERE / "results.json").read_text())
+    readme = (HERE / "README.md").read_text()
+    before, after = readme.partition(BEGIN)[0], readme.partition(END)[2]
+    (HERE / "README.md").write_text(before + "\n\n".join([BEGIN, *written(results), END]) + after)
+
+
+def written(results: Json) -> list[str]:
+    """The targets, what each part is worth, then a heading and a table for each set."""
+    parts = [
+        "### Targets",
+        targets(results),
+        "### What each part is worth: top-1 with it minus top-1 without, in points",
+        gains(results),
+    ]
+    for title, one in results.items():
+        parts += [f"### {title}", about(one), table(one["methods"])]
+    return parts
+
+
+def about(one: Json) -> str:
+    where = f"{one['workers']} processes, heads on {'a GPU' if one['device'] == 'cuda' else 'the CPU'}"
+    return (
+        f"{one['photographs']:,} photographs, {one['species']} species in {one['groups']} groups by `{one['rank']}`; "
+        f"{one['folds']} folds, {one['seeds']} {'seed' if one['seeds'] == 1 else 'seeds'}; {one['seconds']} s ({where})."
+    )
+
+
+def table(methods: Json) -> str:
+    columns = (
+        "method", "top-1", "minus `flat`, points", "macro recall", "tail recall", "severity", "of mistakes", "debiased ECE",
+        "refusing", "rolling up",
+    )  # fmt: skip
+    lines = [row(columns), row(["---"] * len(columns))]
+    for name, one in methods.items():
+        values = {key: estimate["value"] for key, estimate in one["figures"].items()}
+        minus = one["minus"].get(FLAT)
+        lines.append(
+            row(
+                (
+                    f"**{name}**" if name == OURS else name,
+                    f"{values['top1']:.3f}",
+                    points(minus["top1"]) if minus and name != FLAT else "",
+                    f"{values['macro_recall']:.3f}",
+                    f"{values['tail_recall']:.3f}",
+                    f"{values['severity']:.3f}",
+                    f"{values['mistake_severity']:.2f}",
+                    interval(one["debiased_ece"]),
+                    coverage(values, "sure"),
+                    coverage(values, "rolled"),
+                )
+            )
+        )
+    return "\n".join(lines)
+
+
+def targets(results: Json) -> str:
+    """What was asked for, and what became of it, in every set that has the rivals."""
+    columns = (
+        "set", "minus flat ≥ -0.5 points", "over hiclass ≥ 2", "severity -15 %", "of mistakes -15 %", "debiased ECE ≤ 0.02",
+        "tail recall ≥ +5", "coverage ≥ +20",
+    )  # fmt: skip
+    lines = [row(columns), row(["---"] * len(columns))]
+    for title, one in results.items():
+        if not {OURS, PLAIN, FLAT, HICLASS} <= one["methods"].keys():
+            continue
+        ours, plain = one["methods"][OURS], one["methods"][PLAIN]
+        to_flat, to_plain, to_hiclass = (ours["minus"][rival] for rival in (FLAT, PLAIN, HICLASS))
+
+        def relative(key: str, to_plain: Json = to_plain, plain: Json = plain) -> str:
+            base = plain["figures"][key]["value"]
+            change = {end: value / base for end, value in to_plain[key].items()}
+            return f"{verdict(change['value'] <= -0.15)} {100 * change['value']:+.1f} %"
+
+        lines.append(
+            row(
+                (
+                    title,
+                    f"{verdict(to_flat['top1']['low'] >= -0.005)} {points(to_flat['top1'])}",
+                    f"{verdict(to_hiclass['top1']['low'] >= 0.02)} {points(to_hiclass['top1'])}",
+                    relative("severity"),
+                    relative("mistake_severity"),
+                    f"{verdict(ours['debiased_ece']['high'] <= 0.02)} {interval(ours['debiased_ece'])}",
+                    f"{verdict(to_plain['tail_recall']['value'] >= 0.05)} {points(to_plain['tail_recall'])}",
+                    f"{verdict(ours['roll_up_minus_refusal']['value'] >= 0.2)} {points(ours['roll_up_minus_refusal'])}",
+                )
+            )
+        )
+    return "\n".join(lines)
+
+
+def gains(results: Json) -> str:
+    lines = [row(("with", "without", *results)), row(["---"] * (2 + len(results)))]
+    for better, base in GAINS:
+        cells = []
+        for one in results.values():
+            top1 = [
+                one["methods"][name]["figures"]["top1"]["value"] for name in (better, base) if name in one["methods"]
+            ]
+            cells.append(f"{100 * (top1[0] - top1[1]):+.1f}" if len(top1) == 2 else "")
+        lines.append(row((better, base, *cells)))
+    return "\n".join(lines)
+
+
+def row(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def verdict(reached: bool) -> str:
+    return "reached:" if reached else "missed:"
+
+
+def points(estimate: Json) -> str:
+    return f"{100 * estimate['value']:+.1f} ({100 * estimate['low']:+.1f} to {100 * estimate['high']:+.1f})"
+
+
+def interval(estimate: Json) -> str:
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+
+
+def coverage(values: Json, kind: str) -> str:
+    """The share that is answered, and how much of that is right; nothing where no threshold of val was high enough."""
+    return f"{values[kind]:.3f} at {values[f'{kind}_right']:.3f}" if values[kind] else "none"
+
+
+if __name__ == "__main__":
+    main()
