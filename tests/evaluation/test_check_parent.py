@@ -32,7 +32,12 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def grown(tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def grown(declared: Callable[..., Any]) -> Any:
+    return declared()
+
+
+@pytest.fixture(scope="module")
+def declared(tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """The tiny family with one more rose, which has the dog rose's colours; its base is a release without it."""
     root = tmp_path_factory.mktemp("grown")
     before = tiny(SHARED)
@@ -42,8 +47,8 @@ def grown(tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) ->
     photographs = root / "photographs"
     shutil.copytree(before.places["photographs"], photographs)
     _draw_like_the_dog_rose(photographs / "rosaceae" / "rosa-gallica")
-    typed = (f"dataset.source.root={photographs}", f"paths.registry={registry.root}")
-    return tiny(SHARED, *typed, "base=tiny-1", "architecture.keep_parent.min_routing=0.3")
+    typed = (f"dataset.source.root={photographs}", f"paths.registry={registry.root}", "base=tiny-1")
+    return lambda *more: tiny(SHARED, *typed, "architecture.keep_parent.min_routing=0.3", *more)
 
 
 def _draw_like_the_dog_rose(folder: Path) -> None:
@@ -135,6 +140,21 @@ def test_the_release_says_of_each_photograph_what_it_was_taken_for(grown: Any) -
     assert {row["species_id"] for row in images} == {one for own in TINY.values() for one in own} | {"rosa-gallica"}
 
 
+def test_a_kept_parent_stays_beside_heads_that_have_seen_more(declared: Callable[..., Any], grown: Any) -> None:
+    family = declared("training.fit_on=train_val")
+    kept = (grown.out("heads") / "parent/head.onnx").read_bytes()
+    assert (family.out("heads") / "parent/head.onnx").read_bytes() == kept
+    assert (family.out("reheads") / "parent/head.onnx").read_bytes() == kept
+    assert (family.out("evaluate/heads") / "parent/metrics.json").exists()
+
+
+def test_photographs_that_it_learnt_from_say_nothing_of_it(grown: Any, tmp_path: Path) -> None:
+    rows = [row | {"split": "val"} if row["split"] == "train" else row for row in rows_of(grown, "ginkgoaceae")]
+    inputs = {"examples/ginkgoaceae": written(rows, tmp_path / "moved")}
+    grown.run("check/parent", tmp_path / "out", inputs=inputs)
+    assert check_of(tmp_path / "out") == check_of(grown.out("check/parent"))
+
+
 # ---- taught anew
 
 
@@ -200,6 +220,11 @@ def test_what_a_merged_species_had_goes_to_the_group_of_what_it_became(grown: An
     inputs = among(grown, tmp_path, "fagaceae", of="ginkgoaceae", species="ginkgo-biloba", called="quercus-ilex")
     groups = {group: members for group, members in TINY.items() if group != "ginkgoaceae"}
     grown.run("check/parent", tmp_path / "out", settings={"groups": groups, "min_routing": 1e-9}, inputs=inputs)
+    before, after = check_of(grown.out("check/parent")).new, check_of(tmp_path / "out").new
+    assert before is not None
+    assert after is not None
+    renamed = sum(row["split"] == "val" for row in rows_of(grown, "ginkgoaceae"))
+    assert after.num_images == before.num_images + renamed  # which it knows as another species
     kept = Node.model_validate_json((tmp_path / "out/parent/node.json").read_bytes())
     assert set(kept.gone.values()) == {"fagaceae"}
     assert all(name.startswith("ginkgo") for name in kept.gone)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from earthsnap_train.pipeline.changes import changes
 from tests.conftest import draw_folder
@@ -59,6 +60,10 @@ def test_a_new_species_touches_its_child_and_what_sees_every_species(shared: Gar
     shared.grow({"rosa/arvensis": 8})
     new = "1 new species (arvensis), 8 new photographs"
     assert told(shared) == [f"parent: {new}", f"child/rosa: {new}", f"flat: {new}", "untouched: 1 node"]
+    prepared = shared.plan()
+    found = changes(prepared.plan, prepared.states, prepared.survey, shared.store)
+    spared = {stage.name for stage in prepared.plan.stages if found.spares(stage)}
+    assert spared == {"select/child/acer", "records/acer", "embed/trunk/acer"}
     ran = shared.run()
     assert not {name for name in taught(ran) if "acer" in name}
     assert told(shared) == ["untouched: 4 nodes"]
@@ -172,3 +177,11 @@ def test_new_photographs_that_are_no_longer_there_are_counted(shared: Garden) ->
         photograph.rename(shared.photographs / "acer/rubrum" / f"new-{photograph.name}")
     next((shared.photographs / "acer/rubrum").glob("0*.png")).unlink()
     assert "child/acer: 2 new photographs, 1 gone photograph" in told(shared)
+
+
+def test_a_photograph_that_the_checks_set_aside_is_not_new_the_next_time(shared: Garden) -> None:
+    Image.new("RGB", (8, 8)).save(shared.photographs / "acer/rubrum/too-small.png")
+    assert "child/acer: 1 new photograph" in told(shared)
+    shared.run()
+    shared.grow({"rosa/arvensis": 8})
+    assert not any("acer" in line for line in told(shared))

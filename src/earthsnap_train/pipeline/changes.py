@@ -29,6 +29,11 @@ class Changes:
     untouched: tuple[str, ...]
     names: tuple[str, ...]
 
+    def spares(self, stage: Stage) -> bool:
+        """Whether it works for nodes alone that are left as they are, and so will have nothing to do."""
+        own = stage.node if stage.kind not in ("records", "embed") else f"child/{stage.name.rpartition('/')[2]}"
+        return own in self.untouched
+
     def lines(self) -> Iterator[str]:
         yield from (f"{node}: {why}" for node, why in self.touched.items())
         if self.untouched:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from earthsnap_train.evaluation.wording import short_time
-from earthsnap_train.pipeline.changes import changes
+from earthsnap_train.pipeline.changes import Changes, changes
 from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.launcher import SageMaker
@@ -43,7 +43,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     for line in touched.lines():
         console.print(line, markup=False, soft_wrap=True)
     console.print()
-    console.print(_total(prepared), markup=False)
+    console.print(_total(prepared, touched), markup=False)
     if pipelines is not None:
         console.print()
         console.print(_pipeline_table(pipelines))
@@ -111,13 +111,15 @@ def _pipeline_table(pipelines: "Forecast") -> Table:
     return table
 
 
-def _total(prepared: Prepared) -> str:
-    waiting = [state for state in prepared.states.values() if state.status != "cached"]
+def _total(prepared: Prepared, touched: Changes) -> str:
+    """What works for untouched nodes alone is counted, since a plan cannot swear to it, and takes no time."""
+    waiting = [stage for stage in prepared.plan.stages if prepared.states[stage.name].status != "cached"]
     if not waiting:
         return "Nothing has to run: every stage's result is there."
-    known = [state.seconds for state in waiting if state.seconds is not None]
+    seconds = [prepared.states[stage.name].seconds for stage in waiting if not touched.spares(stage)]
+    known = [one for one in seconds if one is not None]
     work = f"about {short_time(sum(known))} of work" if known else "how long is not known before the first run"
-    if known and len(known) < len(waiting):
-        work += f", and what never ran before ({len(waiting) - len(known)})"
+    if known and len(known) < len(seconds):
+        work += f", and what never ran before ({len(seconds) - len(known)})"
     stages = f"{len(waiting)} of {len(prepared.states)} stages to run at most"
     return f"{stages}, {work}. A stage whose inputs come out the same is left out."
