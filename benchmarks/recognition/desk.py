@@ -14,56 +14,56 @@ from extras import (
     with_ranks,
 )
 from folds import Fold
-from methods import FLAT, HARD, MIRROR, OURS, PLAIN, Recipe, Said, Teacher
+from methods import BARE, FLAT, MIRROR, OURS, PLAIN, Recipe, Said, Teacher
 from outcomes import Outcomes, outcomes_of
 from photographs import Photographs
 
 from earthsnap_train.training.cascade import labels_of
 
-
-def soft(top_k: int) -> Recipe:
-    return replace(OURS, routing=OURS.routing.model_copy(update={"top_k": top_k}))
-
-
-def decayed(recipe: Recipe, weight_decay: float) -> Recipe:
-    return replace(recipe, heads=recipe.heads.model_copy(update={"weight_decay": weight_decay}))
-
-
+ROOTS = replace(BARE, features="root")
 RECIPES: dict[str, Recipe] = {
     "flat, plain": replace(FLAT, taught=PLAIN, calibrated=False),
     "flat, calibrated": replace(FLAT, taught=PLAIN),
-    "flat, plain, logit adjustment": replace(FLAT, taught=PLAIN, calibrated=False, adjusted=True),
+    "flat, plain, logit adjustment": replace(FLAT, taught=PLAIN, calibrated=False).headed(imbalance="logit_adjustment"),
     "flat": FLAT,
+    "flat, as ours": replace(OURS, parent=None),
     "flat, two looks": replace(FLAT, looks=MIRROR),
     "flat, root features": replace(FLAT, features="root"),
     "flat, two looks, root features": replace(FLAT, looks=MIRROR, features="root"),
-    "flat, decay 0.001": decayed(FLAT, 1e-3),
-    "obvious family": replace(OURS, parent="groups", routing=HARD, taught=PLAIN, calibrated=False),
-    "obvious family, mirrored": replace(OURS, parent="groups", routing=HARD, calibrated=False),
+    "flat, decay 0.001": FLAT.headed(weight_decay=1e-3),
+    "obvious family": replace(BARE, parent="groups", taught=PLAIN, calibrated=False).routed(kind="hard"),
+    "obvious family, mirrored": replace(BARE, parent="groups", calibrated=False).routed(kind="hard"),
     "ours": OURS,
-    "ours, parent groups": replace(OURS, parent="groups"),
-    "ours, parent clusters": replace(OURS, parent="clusters"),
-    "ours, parent species": replace(OURS, parent="species"),
-    "ours, hard": replace(OURS, routing=HARD),
-    "ours, top_k 1": soft(1),
-    "ours, top_k 5": soft(5),
-    "ours, no temperature": replace(OURS, calibrated=False),
-    "ours, no mirror images": replace(OURS, taught=PLAIN),
     "ours, two looks": replace(OURS, looks=MIRROR),
-    "ours, two looks, root features": replace(OURS, looks=MIRROR, features="root"),
-    "ours, logit adjustment": replace(OURS, adjusted=True),
-    "ours, smoothing 0.1": replace(OURS, label_smoothing=0.1),
-    "ours, decay 0.0001": decayed(OURS, 1e-4),
-    "ours, decay 0.001": decayed(OURS, 1e-3),
-    "ours, decay 0.003": decayed(OURS, 3e-3),
-    "ours, features of length 1": replace(OURS, features="length_1"),
-    "ours, root features": replace(OURS, features="root"),
+    "ours, no logit adjustment": OURS.headed(imbalance="none"),
+    "ours, no roots": OURS.headed(roots=False),
+    "ours, children alone": OURS.routed(parent_weight=0.0),
+    "ours, hard": OURS.routed(kind="hard"),
+    "ours, no temperature": replace(OURS, calibrated=False),
+    "bare": BARE,
+    "bare, parent groups": replace(BARE, parent="groups"),
+    "bare, parent clusters": replace(BARE, parent="clusters"),
+    "bare, parent species": replace(BARE, parent="species"),
+    "bare, hard": BARE.routed(kind="hard"),
+    "bare, top_k 1": BARE.routed(top_k=1),
+    "bare, top_k 5": BARE.routed(top_k=5),
+    "bare, no temperature": replace(BARE, calibrated=False),
+    "bare, no mirror images": replace(BARE, taught=PLAIN),
+    "bare, two looks": replace(BARE, looks=MIRROR),
+    "bare, two looks, root features": replace(ROOTS, looks=MIRROR),
+    "bare, logit adjustment": BARE.headed(imbalance="logit_adjustment"),
+    "bare, smoothing 0.1": replace(BARE, label_smoothing=0.1),
+    "bare, decay 0.0001": BARE.headed(weight_decay=1e-4),
+    "bare, decay 0.001": BARE.headed(weight_decay=1e-3),
+    "bare, decay 0.003": BARE.headed(weight_decay=3e-3),
+    "bare, features of length 1": replace(BARE, features="length_1"),
+    "bare, root features": ROOTS,
 }
 FOUR_VIEWS = (0, 1, 2, 3)
 OF_FOUR_VIEWS: dict[str, Recipe] = {
-    "ours, four views taught": replace(OURS, taught=FOUR_VIEWS),
-    "ours, four views taught, root features": replace(OURS, taught=FOUR_VIEWS, features="root"),
-    "ours, four views taught, two looks": replace(OURS, taught=FOUR_VIEWS, looks=MIRROR),
+    "bare, four views taught": replace(BARE, taught=FOUR_VIEWS),
+    "bare, four views taught, root features": replace(BARE, taught=FOUR_VIEWS, features="root"),
+    "bare, four views taught, two looks": replace(BARE, taught=FOUR_VIEWS, looks=MIRROR),
 }
 
 
@@ -89,19 +89,19 @@ class Desk:
         found["hiclass"] = lambda: self.hiclass(PLAIN)
         found["hiclass, mirrored"] = lambda: self.hiclass(MIRROR)
         found["flat and neighbours"] = lambda: self.neighbours(FLAT)
-        found["ours and neighbours"] = lambda: self.neighbours(OURS)
-        found["ours, root features, and neighbours"] = lambda: self.neighbours(replace(OURS, features="root"))
-        found["ours and discriminant"] = lambda: self.discriminant(OURS)
-        found["ours, root features, and discriminant"] = lambda: self.discriminant(replace(OURS, features="root"))
+        found["bare and neighbours"] = lambda: self.neighbours(BARE)
+        found["bare, root features, and neighbours"] = lambda: self.neighbours(ROOTS)
+        found["bare and discriminant"] = lambda: self.discriminant(BARE)
+        found["bare, root features, and discriminant"] = lambda: self.discriminant(ROOTS)
         found["flat, root features, and discriminant"] = lambda: self.discriminant(replace(FLAT, features="root"))
-        found["ours, two looks, root features, and discriminant"] = lambda: self.discriminant(
-            replace(OURS, features="root", looks=MIRROR)
+        found["bare, two looks, root features, and discriminant"] = lambda: self.discriminant(
+            replace(ROOTS, looks=MIRROR)
         )
-        found["ours, child and parent"] = lambda: self.parents_view(OURS)
-        found["ours, child and parent, root features"] = lambda: self.parents_view(replace(OURS, features="root"))
-        found["ours and heads of ranks"] = lambda: self.ranks(OURS)
-        found["ours, tau by val"] = lambda: for_rare_species(self.said(OURS), self.counts_S, self.val_truth)
-        found["ours, least expected distance"] = lambda: least_expected_distance(self.said(OURS), self.distance_SS)
+        found["bare, child and parent"] = lambda: self.parents_view(BARE)
+        found["bare, child and parent, root features"] = lambda: self.parents_view(ROOTS)
+        found["bare and heads of ranks"] = lambda: self.ranks(BARE)
+        found["bare, tau by val"] = lambda: for_rare_species(self.said(BARE), self.counts_S, self.val_truth)
+        found["bare, least expected distance"] = lambda: least_expected_distance(self.said(BARE), self.distance_SS)
         return found
 
     def said(self, recipe: Recipe) -> Said:
@@ -113,7 +113,7 @@ class Desk:
     def hiclass(self, views: tuple[int, ...]) -> Said:
         from rival import local_classifiers
 
-        asked = replace(OURS, taught=views)
+        asked = replace(BARE, taught=views)
         taught, val, test = (self.teacher.seen(part, asked) for part in ("taught", "val", "test"))
         return local_classifiers(self.fold, taught, val, test)
 

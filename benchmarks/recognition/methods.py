@@ -1,6 +1,7 @@
 """The linear heads that are compared: one over all species, and families of them, by the product's own functions.
 
-A recipe says what differs; ``OURS`` is what ``architecture=shared_trunk`` declares. Shapes: B photographs, S species,
+A recipe says what differs; ``OURS`` is what ``architecture=shared_trunk`` declares, and ``BARE`` the same without what makes
+heads better: roots of the features, logit adjustment, the parent's say within a group. Shapes: B photographs, S species,
 F features, V views.
 """
 
@@ -39,20 +40,25 @@ class Recipe:
     looks: tuple[int, ...]
     features: Literal["plain", "length_1", "root"]
     calibrated: bool
-    adjusted: bool
     label_smoothing: float
 
     @property
     def lesson(self) -> Lesson:
-        return Lesson(heads=self.heads, label_smoothing=self.label_smoothing, balance="none", adjusted=self.adjusted)
+        return Lesson(heads=self.heads, label_smoothing=self.label_smoothing)
+
+    def headed(self, **changes: object) -> "Recipe":
+        return replace(self, heads=self.heads.model_copy(update=changes))
+
+    def routed(self, **changes: object) -> "Recipe":
+        return replace(self, routing=self.routing.model_copy(update=changes))
 
 
 OURS = Recipe(
     parent=DECLARED.parent.targets, routing=DECLARED.routing, heads=DECLARED.heads, taught=MIRROR, looks=PLAIN,
-    features="plain", calibrated=True, adjusted=False, label_smoothing=0.0,
+    features="plain", calibrated=True, label_smoothing=0.0,
 )  # fmt: skip
-FLAT = replace(OURS, parent=None)
-HARD = OURS.routing.model_copy(update={"kind": "hard"})
+BARE = OURS.headed(roots=False, imbalance="none").routed(parent_weight=0.0)
+FLAT = replace(BARE, parent=None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -26,7 +26,7 @@ from photographs import Photographs, Rows, largest
 
 from earthsnap_train.evaluation.figures import Estimate
 
-RIVALS = ("flat, plain", "flat", "hiclass")
+RIVALS = ("flat, as ours", "flat, plain", "flat", "hiclass")
 COMPARED = ("top1", "macro_recall", "tail_recall", "severity", "mistake_severity", "sure", "rolled")
 
 

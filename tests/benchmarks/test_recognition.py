@@ -16,7 +16,7 @@ from embed import joined  # noqa: E402
 from extras import least_expected_distance, likeliest, with_parents_view  # noqa: E402
 from figures import Resampled  # noqa: E402
 from folds import Few, Fold, fold_of  # noqa: E402
-from methods import FLAT, OURS, Said, Teacher  # noqa: E402
+from methods import BARE, FLAT, OURS, Said, Teacher  # noqa: E402
 from outcomes import Numbers, Outcomes, rolled_up, threshold  # noqa: E402
 from photographs import Photographs, folds, long_tail  # noqa: E402
 from table import BEGIN, END, written  # noqa: E402
@@ -85,7 +85,7 @@ def test_a_pair_that_is_known_from_elsewhere_joins_two_clusters() -> None:
 def test_families_and_flat_heads_name_what_lies_apart(fold: Fold) -> None:
     teacher = Teacher(fold, device="cpu")
     truth = [fold.species.index(name) for name in fold.test.species_N.tolist()]
-    for recipe in (FLAT, OURS, replace(OURS, parent="groups", features="root", looks=(0, 1))):
+    for recipe in (FLAT, OURS, replace(BARE, parent="groups", features="root", looks=(0, 1))):
         said = teacher.said(recipe)
         assert np.mean(said.test_BS.argmax(axis=1) == truth) > 0.9
         np.testing.assert_allclose(said.test_BS.sum(axis=1), 1, rtol=1e-4)
@@ -178,4 +178,6 @@ def test_what_makes_val_likeliest_is_chosen() -> None:
 def test_the_readme_has_the_tables_of_the_results() -> None:
     readme = (HERE / "README.md").read_text()
     tables = readme.partition(BEGIN)[2].partition(END)[0]
-    assert tables.strip() == "\n\n".join(written(json.loads((HERE / "results.json").read_text())))
+    assert tables.strip() == "\n\n".join(
+        written(*(json.loads((HERE / name).read_text()) for name in ("results.json", "parts.json")))
+    )
