@@ -60,7 +60,11 @@ def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
 
 def test_gates_beside_the_champion_are_told_from_those_of_the_family_itself() -> None:
     evaluation = Evaluation.model_validate(
-        {"flat": "off", "ablation": False, "gates": {"family": {"top1": {"min": 0.9}}, "champion": {"top1_high": {"min": -0.01}}}}
+        {
+            "flat": "off",
+            "ablation": False,
+            "gates": {"family": {"top1": {"min": 0.9}}, "champion": {"top1_high": {"min": -0.01}}},
+        }
     )
     assert evaluation.own_gates.keys() == {"family.top1"}
     assert evaluation.champion_gates.keys() == {"champion.top1_high"}

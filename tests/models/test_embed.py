@@ -47,7 +47,7 @@ def test_only_photographs_that_are_new_are_looked_at(tiny: Callable[..., Any], t
     assert (np.load(tmp_path / "again/features.npy") == 7.0).all()
 
 
-@pytest.mark.parametrize("change", ["trunk", "image_px", "no notes"])
+@pytest.mark.parametrize("change", ["trunk", "image_px", "a library", "no notes"])
 def test_nothing_is_taken_over_where_it_was_made_another_way(
     tiny: Callable[..., Any], tmp_path: Path, change: str
 ) -> None:
@@ -56,6 +56,8 @@ def test_nothing_is_taken_over_where_it_was_made_another_way(
     shutil.copytree(family.out(GROUP), marked)
     np.save(marked / "features.npy", np.full_like(np.load(marked / "features.npy"), 7.0))
     recipe = json.loads((marked / "notes/recipe.json").read_text())
+    if change == "a library":
+        recipe["libraries"]["pillow"] = "0"
     if change == "trunk":
         recipe["trunk"] = "0" * 64
     elif change == "image_px":

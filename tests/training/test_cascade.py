@@ -90,3 +90,8 @@ def test_classes_come_in_the_order_in_which_they_are_declared() -> None:
     solved: Solved = solve_node(shown(5, 0), {"f": "f", "e": "e"}, LESSON)
     assert solved.head.classes == ("f", "e")
     assert solved.labels_of(np.asarray(["e", "f"])).tolist() == [1, 0]
+
+
+def test_a_species_without_a_photograph_to_learn_from_is_in_some_cluster() -> None:
+    class_of = clusters_of(shown(20, 0).of("abcefg"), GROUPS, species_per_cluster=2)
+    assert set(class_of) == set(GROUP_OF)

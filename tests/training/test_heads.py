@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from earthsnap_train.data.photographs import Photographs
-from earthsnap_train.errors import ConfigError
+from earthsnap_train.errors import ConfigError, DataError
 from earthsnap_train.evaluation.figures import FamilyMetrics, Metrics
 from earthsnap_train.evaluation.predictions import FamilyPredictions
 from earthsnap_train.models.family import Family, Node
@@ -172,3 +172,34 @@ def test_an_ablation_begins_with_the_family_as_it_is_judged(tiny: Callable[..., 
     assert sum(name.startswith("parent taught") for name in names) == 2
     shown = json.loads((family.out("report") / "report.json").read_text())["ablation"]
     assert [row["name"] for row in shown] == names
+
+
+def test_a_trunk_that_is_taught_whole_is_exported_as_it_is_declared(tiny: Callable[..., Any]) -> None:
+    family = tiny(SHARED, "training=full", "backbone.looks=2", "backbone.quantization=int8")
+    exported = family.plan.stage("trunk/taught").settings["backbone"]
+    assert (exported["looks"], exported["quantization"]) == (2, "int8")
+
+
+def test_whether_a_trunk_is_taught_is_said_for_the_whole_family(tiny: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError, match="is said for the whole family") as said:
+        tiny(SHARED, "training=full", "+nodes.trunk={method: head}")
+    assert said.value.where == "nodes.trunk.method"
+
+
+def test_a_group_without_a_photograph_to_learn_from_is_named(tiny: Callable[..., Any], tmp_path: Path) -> None:
+    family = tiny(SHARED)
+    with pytest.raises(DataError, match="no photograph of quercus-ilex, quercus-robur") as said:
+        family.run("heads", tmp_path / "none", inputs={"examples/fagaceae": _without_train(family, tmp_path)})
+    assert said.value.where == "group fagaceae"
+
+
+def _without_train(family: Any, tmp_path: Path) -> Path:
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    table = pq.read_table(family.out("select/child/fagaceae") / "examples.parquet")
+    pq.write_table(table.filter(pc.not_equal(table["split"], "train")), folder / "examples.parquet")
+    return folder
+
+
+def test_an_ablation_is_left_out_where_the_judged_heads_are_others(tiny: Callable[..., Any]) -> None:
+    assert not stages(tiny(SHARED, "evaluation.ablation=true", "training.fit_on=train_val"), "ablate")

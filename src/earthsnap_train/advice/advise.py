@@ -25,6 +25,7 @@ from earthsnap_train.advice.worth import Bools, Worth, child_share, worth
 from earthsnap_train.context import Context
 from earthsnap_train.data.examples import Examples
 from earthsnap_train.data.manifest import MANIFEST_FILE, TAXONOMY_FILE, read_manifest
+from earthsnap_train.errors import DataError
 from earthsnap_train.evaluation.figures import Estimate, Name
 from earthsnap_train.evaluation.intervals import bootstrap, mean_of, share
 from earthsnap_train.evaluation.pictures import photo_reader
@@ -161,6 +162,12 @@ def _figures(
         )
         for one, found in zip(proposals, worths, strict=True)
     ]
+    if not worths:
+        raise DataError(
+            "no grouping can be proposed: whatever divides these species leaves one group of everything, which is a flat head",
+            where="min_species",
+            remedy="min_species=1, or more species",
+        )
     most_right = max(worths, key=lambda one: int(one.is_right_N.sum()))
     as_good = [
         figures

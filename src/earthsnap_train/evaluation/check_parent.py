@@ -121,6 +121,8 @@ def _obstacle(base: _Base, s: Settings, examples: Mapping[str, Examples], trunk:
     """Why the parent cannot be kept, whatever it routes; empty where nothing is in the way."""
     if "parent" not in base.family.nodes:
         return f"a {base.family.architecture} release has no parent"
+    if base.taught_on - {"train"}:
+        return "it has learnt from more than the training split, by whose val it would be calibrated"
     root = base.family.root
     if root.trunk != hashlib.sha256((trunk / "trunk.onnx").read_bytes()).hexdigest():
         return "its trunk is another one"

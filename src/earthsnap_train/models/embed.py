@@ -9,6 +9,7 @@ exactly what serving will show them; a GPU runs the torch trunk, unless serving 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from earthsnap_train.spec.backbone import Backbone
 from earthsnap_train.spec.model import SpecModel
 
 BATCH_IMAGES = 256
+RECIPE = 1  # raised with the revision of a stage: rows of the last artifact are then made anew
 MAX_MEGAPIXELS = 100.0  # records are our own and small
 Key = tuple[str, int]
 """An image id, and the checksum of its record."""
@@ -94,7 +96,12 @@ def _embed(
     file = trunk / ("trunk.safetensors" if in_torch else network_of(trunk, mirrored=mirrored))
     with file.open("rb") as network:
         trunk_digest = hashlib.file_digest(network, "sha256").hexdigest()
-    recipe: dict[str, object] = {"backbone": backbone.model_dump(mode="json"), "trunk": trunk_digest}
+    recipe: dict[str, object] = {
+        "revision": RECIPE,
+        "libraries": {name: version(name) for name in ("onnxruntime", "pillow", "numpy")},
+        "backbone": backbone.model_dump(mode="json"),
+        "trunk": trunk_digest,
+    }
     if mirrored:
         recipe["mirrored"] = True
     # A GPU's last bits vary with what else is in a batch, so there nothing is taken over.

@@ -342,7 +342,7 @@ class _Compiler:
             inputs |= {f"export/{node}": self._judged(node), f"evaluate/{node}": self._evaluated(node)}
             if not self.one_trunk:
                 inputs[f"train/{node}"] = f"train/{node}"
-        if self.one_trunk and self.spec.evaluation.ablation:
+        if self.one_trunk and self.one_trunk.ablates:
             inputs["ablation"] = "ablate"
         settings: Json = {
             "name": self.spec.name,

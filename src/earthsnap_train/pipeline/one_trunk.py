@@ -44,6 +44,12 @@ class OneTrunk:
                     allowed=", ".join(self.taught) or "none, for the trunk stays as it is",
                     remedy="architecture.heads has their settings",
                 )
+        if "method" in spec.nodes.get(NODE, {}):
+            raise ConfigError(
+                "whether the trunk is taught, and how, is said for the whole family",
+                where=f"nodes.{NODE}.method",
+                remedy="training=head, full or head_then_full",
+            )
         if isinstance(spec.tuning, Search) and not self.taught:
             raise ConfigError(
                 "the heads of a frozen trunk are solved to their optimum: there is nothing to search",
@@ -55,6 +61,11 @@ class OneTrunk:
     def judged(self) -> str:
         """The stage whose heads are evaluated: those that have seen test can judge nothing."""
         return "reheads" if self._spec.training.fit_on == "train_val" else HEADS
+
+    @property
+    def ablates(self) -> bool:
+        """Whether the heads that are judged are those that an ablation would solve: none kept, none that have seen val."""
+        return self._spec.evaluation.ablation and not self._has_base and self.judged == HEADS
 
     @property
     def released(self) -> str:
@@ -78,7 +89,7 @@ class OneTrunk:
                 "trunk",
                 node=NODE,
                 inputs={"taught": f"train/{NODE}"},
-                settings=trunk_settings | {"onnx": True},
+                settings=self._exported(trunk_settings),
             )
         for group in self._grouping.groups:
             yield make(
@@ -115,7 +126,7 @@ class OneTrunk:
         yield self._heads(make, HEADS, "train", examples | {"originals": "embed/originals"}, species)
         if self.released != HEADS:
             yield self._heads(make, "reheads", spec.training.fit_on, examples | {"calibrated": HEADS}, species)
-        if spec.evaluation.ablation:
+        if self.ablates:
             yield self._heads(
                 make,
                 "ablate",
@@ -153,6 +164,15 @@ class OneTrunk:
             settings=settings,
             images=species,
         )
+
+    def _exported(self, trunk_settings: Json) -> Json:
+        backbone = trunk_settings["backbone"]
+        assert isinstance(backbone, dict)
+        own = self._spec.backbone
+        return trunk_settings | {
+            "onnx": True,
+            "backbone": backbone | {"quantization": own.quantization, "looks": own.looks},
+        }
 
     def _groups(self) -> Json:
         return {group: list(self._grouping.members(group)) for group in self._grouping.groups}

@@ -19,7 +19,7 @@ from earthsnap_train.evaluation.intervals import number_clusters
 from earthsnap_train.models.family import Node
 from earthsnap_train.taxonomy.tree import Taxonomy
 from earthsnap_train.training.cascade import Cascade, Shown, Solved, Targets, class_of_parent, solve_node
-from earthsnap_train.training.heads import CANDIDATES, Settings, read_originals, read_shown
+from earthsnap_train.training.heads import CANDIDATES, Settings, device_of, read_originals, read_shown
 from earthsnap_train.training.logistic import Lesson
 
 Probabilities = NDArray[np.float32]
@@ -33,7 +33,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         cluster for group in s.groups for cluster in Examples.read(inputs[f"examples/{group}"]).of("test").cluster_ids
     ]
     taught = Node.model_validate_json((inputs["heads"] / "parent" / "node.json").read_bytes()).targets
-    bench = _Bench(s, inputs, "cuda" if context.resources.accelerator == "cuda" else "cpu")
+    bench = _Bench(s, inputs, device_of(context))
     named: dict[str, Probabilities] = {}
     for name, p_BS in bench.named(test, taught):
         named[name] = p_BS

@@ -111,7 +111,9 @@ def clusters_of(shown: Shown, groups: Mapping[str, Sequence[str]], *, species_pe
         num_clusters = -(-len(members) // species_per_cluster)
         number = np.ones(len(members), dtype=np.intp)
         if num_clusters > 1:
-            means_SF = np.stack([shown.of([one]).as_served.mean(axis=0) for one in members])
+            own = [shown.of([one]) for one in members]
+            everyone_F = shown.as_served.mean(axis=0)  # of a species without a photograph to learn from
+            means_SF = np.stack([one.as_served.mean(axis=0) if len(one) else everyone_F for one in own])
             number = fcluster(linkage(means_SF, method="ward"), num_clusters, criterion="maxclust")
         class_of |= {one: f"{group}/{n}" for one, n in zip(members, number.tolist(), strict=True)}
     return class_of

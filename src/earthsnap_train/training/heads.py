@@ -16,6 +16,7 @@ import torch
 
 from earthsnap_train.context import Context
 from earthsnap_train.data.examples import Examples
+from earthsnap_train.errors import DataError
 from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.export import sha256_of
 from earthsnap_train.models.family import Node
@@ -48,8 +49,15 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     """
     s = Settings.model_validate(settings)
     torch.set_num_threads(context.resources.threads)
-    device = "cuda" if context.resources.accelerator == "cuda" else "cpu"
+    device = device_of(context)
     groups = {group: read_shown(inputs, group, s.splits) for group in s.groups}
+    for group, members in s.groups.items():
+        if len(members) > 1 and not len(groups[group]):
+            raise DataError(
+                f"no photograph of {', '.join(members)} is there to learn from",
+                where=f"group {group}",
+                remedy="add photographs, or give dataset.split.train a larger share",
+            )
     everything = Shown.all_of(groups.values())
     val = None if "calibrated" in inputs else read_originals(inputs, list(s.groups), "val")
 
@@ -105,6 +113,11 @@ def _wanted(s: Settings, inputs: Mapping[str, Path], *, can_choose: bool) -> tup
     if s.parent.targets != "auto":
         return (s.parent.targets,)
     return CANDIDATES if can_choose else CANDIDATES[:1]
+
+
+def device_of(context: Context) -> str:
+    """As torch names it."""
+    return f"cuda:{context.resources.devices[0]}" if context.resources.accelerator == "cuda" else "cpu"
 
 
 def read_shown(inputs: Mapping[str, Path], group: str, splits: list[str]) -> Shown:

@@ -101,7 +101,7 @@ def command(typed: Sequence[str], best: GroupingFigures, job: Advise, *, is_lock
     else:
         own = (*OWN, "grouping=", "grouping.")
         grouping = ["grouping=file", f"grouping.file={job.out}/{grouping_file(best.name)}"]
-    kept = [word for word in typed if not word.startswith(own)]
+    kept = [word for word in typed if not word.lstrip("+~").startswith(own)]
     if is_locked and grouping:
         return shlex.join(["earthsnap", "regroup", *kept, *grouping, "write=true"])
     return shlex.join(["earthsnap", *kept, *grouping])

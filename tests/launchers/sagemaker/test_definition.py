@@ -96,7 +96,7 @@ def test_a_shared_trunk_is_taught_before_anything_looks_through_it_and_all_heads
         "embed/originals",
         *(f"embed/trunk/taught/{g}" for g in ("campanora", "heliastra", "liriandra")),
     }
-    assert [stage.name for job in heads.jobs for stage in job.stages] == ["heads", "evaluate/heads"]
+    assert [stage.name for job in heads.jobs for stage in job.stages] == ["heads", "ablate", "evaluate/heads"]
 
     frozen = compiled(*DEMO, "architecture=shared_trunk", folder=tmp_path)
     assert [one.name for one in frozen.pipelines] == ["plants-debug-data", "plants-debug-heads", "plants-debug-release"]
