@@ -1,5 +1,6 @@
 """Whether the parent of an earlier release stays, and what becomes of a family whose parent did."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -204,6 +205,19 @@ def test_another_trunk_a_new_group_and_leaks_are_in_the_way(grown: Any, tmp_path
     grown.run("check/parent", tmp_path / "d", inputs={"examples/ginkgoaceae": leaked})
     assert check_of(tmp_path / "d").obstacle.startswith("it has learnt from ")
     assert check_of(tmp_path / "d").obstacle.endswith(" photographs that are for testing now")
+
+
+def test_a_parent_that_has_seen_val_cannot_be_calibrated_on_it(grown: Any, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(grown.places["release"], base)
+    dataset = json.loads((base / "lineage/dataset.json").read_text()) | {"taught_on": ["train", "val"]}
+    (base / "lineage/dataset.json").write_text(json.dumps(dataset))
+    described = json.loads((base / "release.json").read_text())
+    digest = hashlib.sha256((base / "lineage/dataset.json").read_bytes()).hexdigest()
+    described["files"]["lineage/dataset.json"] = digest
+    (base / "release.json").write_text(json.dumps(described))
+    grown.run("check/parent", tmp_path / "checked", inputs={"release": base})
+    assert check_of(tmp_path / "checked").obstacle.startswith("it has learnt from more than the training split")
 
 
 def test_a_release_that_was_damaged_is_refused(grown: Any, tmp_path: Path) -> None:

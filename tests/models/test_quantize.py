@@ -42,7 +42,7 @@ def test_a_frozen_trunk_in_integers_gives_nearly_the_same_features(tiny: Callabl
 
     assert "QuantizeLinear" in kinds_in(integers)
     assert "QuantizeLinear" not in kinds_in(exact)
-    assert 0 < require_faithful(features[integers], features[exact], backbone="x") < 0.1
+    assert 0 < require_faithful(features[integers], features[exact], backbone="x", quantization="int8") < 0.1
 
 
 def test_equal_trunks_and_photographs_give_equal_bytes(tiny: Callable[..., Any], tmp_path: Path) -> None:
@@ -87,11 +87,21 @@ def test_features_that_lose_too_much_are_refused_with_a_remedy() -> None:
     exact_BF = generator.normal(size=(32, 8)).astype(np.float32)
     noise_BF = generator.normal(size=(32, 8)).astype(np.float32)
 
-    assert require_faithful(exact_BF + 0.1 * noise_BF, exact_BF, backbone="x") == pytest.approx(0.01, rel=0.5)
+    assert require_faithful(exact_BF + 0.1 * noise_BF, exact_BF, backbone="x", quantization="int8") == pytest.approx(
+        0.01, rel=0.5
+    )
     for spoilt_BF in (exact_BF + noise_BF, np.full_like(exact_BF, np.nan)):
         with pytest.raises(StageError, match=r"backbone\.name=x: 8-bit integers lose") as raised:
-            require_faithful(spoilt_BF, exact_BF, backbone="x")
+            require_faithful(spoilt_BF, exact_BF, backbone="x", quantization="int8")
         assert "backbone.quantization=none" in raised.value.remedy
+
+
+def test_floats_that_are_not_equal_are_refused_as_well() -> None:
+    exact_BF = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
+
+    assert require_faithful(exact_BF + np.float32(1e-5), exact_BF, backbone="x", quantization="none") < 1e-6
+    with pytest.raises(StageError, match=r"backbone\.name=x: the exported network's features differ"):
+        require_faithful(exact_BF + np.float32(0.1), exact_BF, backbone="x", quantization="none")
 
 
 def test_a_release_in_integers_says_so_and_gives_its_golden_answers(tiny: Callable[..., Any]) -> None:
