@@ -37,7 +37,7 @@ class Trunk(nn.Module):
 
 
 class BothWays(nn.Module):
-    """The mean of what a trunk makes of a photograph and of its mirror image: two looks, about a point of top-1."""
+    """The mean of what a trunk makes of a photograph and of its mirror image: two looks."""
 
     def __init__(self, trunk: Trunk) -> None:
         super().__init__()

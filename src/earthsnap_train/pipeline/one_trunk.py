@@ -127,20 +127,24 @@ class OneTrunk:
         if self.released != HEADS:
             yield self._heads(make, "reheads", spec.training.fit_on, examples | {"calibrated": HEADS}, species)
         if self.ablates:
-            yield self._heads(
-                make,
-                "ablate",
-                "train",
-                examples | {"originals": "embed/originals", "manifest": "ingest", "heads": HEADS},
-                species,
-            )
+            seen = {"originals": "embed/originals", "manifest": "ingest", "heads": HEADS}
+            yield self._heads(make, "ablate", "train", examples | seen, species, kind="ablate")
         yield make(
             "evaluate/heads", "evaluate_heads", node=HEADS,
             inputs=examples | {"manifest": "ingest", "originals": "embed/originals", "heads": self.judged},
             settings={"nodes": list(nodes)}, images=species,
         )  # fmt: skip
 
-    def _heads(self, make: Make, name: str, fit_on: str, inputs: Mapping[str, str], species: Sequence[str]) -> Stage:
+    def _heads(
+        self,
+        make: Make,
+        name: str,
+        fit_on: str,
+        inputs: Mapping[str, str],
+        species: Sequence[str],
+        *,
+        kind: str = HEADS,
+    ) -> Stage:
         training = self._spec.training
         settings: Json = {
             "groups": self._groups(),
@@ -158,7 +162,7 @@ class OneTrunk:
         embeds = {f"embed/{group}": self._embed(group) for group in self._grouping.groups}
         return make(
             name,
-            "ablate" if name == "ablate" else "heads",
+            kind,
             node=HEADS,
             inputs={**inputs, **embeds, **check, "trunk": self.trunk},
             settings=settings,
