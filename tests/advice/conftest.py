@@ -22,7 +22,7 @@ NUM_EACH = 24
 LOOKS = (("ash", "birch", "cedar"), ("daisy", "elder", "fern"), ("gorse", "hazel", "iris"))
 SPECIES = tuple(name for look in LOOKS for name in look)
 TWINS = ("hazel", "iris")  # nothing tells them apart
-ROUTING = Routing(kind="soft", top_k=3, mass=0.98)
+ROUTING = Routing(kind="soft", top_k=3, mass=0.98, parent_weight=0.0)
 
 Draw = Callable[..., Material]
 HeadsOf = Callable[[tuple[str, ...]], Sequence[Solved]]

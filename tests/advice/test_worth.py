@@ -12,7 +12,7 @@ from tests.advice.conftest import LOOKS, ROUTING, SPECIES, TWINS, HeadsOf
 
 BY_LOOK: Groups = dict(zip(("l0", "l1", "l2"), LOOKS, strict=True))
 ALONE: Groups = {name: (name,) for name in SPECIES}
-HARD = Routing(kind="hard", top_k=1, mass=0.98)
+HARD = Routing(kind="hard", top_k=1, mass=0.98, parent_weight=0.0)
 
 
 def judged(material: Material, heads: HeadsOf, groups: Groups, routing: Routing = ROUTING) -> Worth:

@@ -1,5 +1,7 @@
 """How nodes' probabilities become one for every species."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -224,3 +226,9 @@ def test_a_parent_that_knows_groups_alone_leaves_the_division_to_the_child() -> 
     root_BC = groups(oaks=0.8, roses=0.1, ginkgos=0.1)
     says = {"oaks": [0.9, 0.1], "roses": [0.5, 0.25, 0.25], "ginkgos": [1.0]}
     assert ask(family(parent_weight=0.5), root_BC, says) == ask(family(), root_BC, says)
+
+
+def test_a_release_from_before_parents_had_a_say_is_read_as_it_was_made() -> None:
+    written = json.loads(family().model_dump_json())
+    del written["routing"]["parent_weight"]
+    assert Family.model_validate(written) == family()

@@ -53,7 +53,7 @@ def engine(*, root: str, children: str, kind: str = "soft") -> tuple[Engine, Fak
         },
         species=tuple(GROUP_OF),
         group_of=GROUP_OF,
-        routing=Routing.model_validate({"kind": kind, "top_k": 3, "mass": 1.0}),
+        routing=Routing.model_validate({"kind": kind, "top_k": 3, "mass": 1.0, "parent_weight": 0.0}),
         preprocessing=Preprocessing(image_px=4, crop_fraction=1.0, interpolation="bilinear"),
     )
     fakes = Fakes({"parent": [2.0, 1.0, 0.0], "a": [4.0, 0.0], "b": [0.0, 4.0]})

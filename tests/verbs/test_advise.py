@@ -87,9 +87,9 @@ def test_a_group_cannot_be_smaller_than_it_must_be(earthsnap: Command) -> None:
 def test_it_proposes_writes_and_says_what_to_type_next(
     tmp_path: Path, finished_run: FinishedRun, earthsnap: Command
 ) -> None:
-    shutil.copytree(finished_run.folder / "store", tmp_path / "store")  # which has the photographs and the trunk
-    paths = [path for path in finished_run.paths if not path.startswith("paths.store=")]
-    typed = ["+experiment=plants", "debug=true", "tracking=none", "architecture=shared_trunk", *paths]
+    for name in ("store", "groupings"):  # photographs, trunk and lock; what it writes others must not see
+        shutil.copytree(finished_run.folder / name, tmp_path / name)
+    typed = ["+experiment=plants", "debug=true", "tracking=none", "architecture=shared_trunk"]
     said = earthsnap("advise", *typed, "num_folds=2", "--json")
     assert said.code == 0, said.err
 

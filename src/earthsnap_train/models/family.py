@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from earthsnap_train.data.preprocess import Preprocessing
 from earthsnap_train.spec.architecture import ArchitectureKind, Routing
@@ -64,6 +64,12 @@ class Family(BaseModel):
     routing: Routing | None
     preprocessing: Preprocessing
     unsure_below: float = 0.7
+
+    @field_validator("routing", mode="before")
+    @classmethod
+    def _of_older_releases(cls, routing: object) -> object:
+        """Before a parent had a say, a group was divided by its child alone."""
+        return {"parent_weight": 0.0, **routing} if isinstance(routing, dict) else routing
 
     @cached_property
     def groups(self) -> tuple[str, ...]:

@@ -12,14 +12,13 @@ class Routing(SpecModel):
     """``soft`` weighs the children of the likeliest groups; ``hard`` asks the first group's child alone.
 
     ``soft`` runs children in order of their group's probability until ``mass`` is covered or ``top_k`` have run.
-    ``parent_weight``: how much a parent taught species counts beside the child, where a group's mass is divided; a release
-    that was made without it asks the child alone.
+    ``parent_weight``: how much a parent taught species counts beside the child, where a group's mass is divided.
     """
 
     kind: Literal["soft", "hard"]
     top_k: Annotated[int, Field(ge=1)]
     mass: Annotated[float, Field(gt=0, le=1)]
-    parent_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    parent_weight: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Parent(SpecModel):

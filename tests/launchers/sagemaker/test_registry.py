@@ -25,7 +25,7 @@ from launchers.sagemaker.ledger import BucketLedger
 from launchers.sagemaker.locks import BucketLocks
 from launchers.sagemaker.packages import Packages
 from launchers.sagemaker.registry import ModelRegistry, node_group, release_group
-from tests.conftest import FinishedRun, Said, declare
+from tests.conftest import DEMO, FinishedRun, Said, declare
 from tests.console.conftest import Browser
 from tests.launchers.sagemaker.account import BUCKET, IMAGE, REGION, Account
 from tests.launchers.sagemaker.shapes import problems_of, request
@@ -454,9 +454,7 @@ def test_a_release_that_was_trained_here_is_registered_there(
 ) -> None:
     paths = [f"paths.{name}={finished_run.folder / name}" for name in ("store", "groupings")]
 
-    said = earthsnap_process(
-        "+experiment=plants", "debug=true", "tracking=none", *paths, *ON_SAGEMAKER, **account.environment
-    )
+    said = earthsnap_process(*DEMO, *paths, *ON_SAGEMAKER, **account.environment)
 
     assert said.code == 0, said.err
     assert "release  plants-debug-1 waits for approval" in said.out
