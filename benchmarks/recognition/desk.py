@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from extras import (
+    Labels,
     distances_of,
     for_rare_species,
     least_expected_distance,
@@ -18,6 +19,7 @@ from methods import BARE, FLAT, MIRROR, OURS, PLAIN, Recipe, Said, Teacher
 from outcomes import Outcomes, outcomes_of
 from photographs import Photographs
 
+from earthsnap_train.models.family import Floats
 from earthsnap_train.training.cascade import labels_of
 
 ROOTS = replace(BARE, features="root")
@@ -118,18 +120,17 @@ class Desk:
         return local_classifiers(self.fold, taught, val, test)
 
     def neighbours(self, recipe: Recipe) -> Said:
-        taught, val, test = (self.teacher.seen(part, recipe) for part in ("taught", "val", "test"))
-        num_views = taught.features_NVF.shape[1]
-        all_NF = taught.features_NVF.reshape(-1, taught.features_NVF.shape[2])
-        labels_N = self.taught_labels.repeat(num_views)
-        return with_neighbours(self.said(recipe), all_NF, labels_N, val.as_served, test.as_served, self.val_truth)
+        return with_neighbours(self.said(recipe), *self.features(recipe), self.val_truth)
 
     def discriminant(self, recipe: Recipe) -> Said:
+        return with_discriminant(self.said(recipe), *self.features(recipe), self.val_truth)
+
+    def features(self, recipe: Recipe) -> tuple[Floats, Labels, Floats, Floats]:
+        """Of every view that was taught with its label, of val and of test."""
         taught, val, test = (self.teacher.seen(part, recipe) for part in ("taught", "val", "test"))
-        num_views = taught.features_NVF.shape[1]
-        all_NF = taught.features_NVF.reshape(-1, taught.features_NVF.shape[2])
+        num_views, num_features = taught.features_NVF.shape[1:]
         labels_N = self.taught_labels.repeat(num_views)
-        return with_discriminant(self.said(recipe), all_NF, labels_N, val.as_served, test.as_served, self.val_truth)
+        return taught.features_NVF.reshape(-1, num_features), labels_N, val.as_served, test.as_served
 
     def parents_view(self, recipe: Recipe) -> Said:
         owners = [place for place, members in enumerate(self.fold.groups.values()) for _ in members]

@@ -34,7 +34,7 @@ from earthsnap_train.models.family import Floats
 from earthsnap_train.spec.architecture import Routing
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.taxonomy.tree import Taxonomy
-from earthsnap_train.training.cascade import Solved, Targets, clusters_of
+from earthsnap_train.training.cascade import Solved, Targets, class_of_parent
 from earthsnap_train.training.logistic import Lesson
 
 LEARNT_FROM = ("train", "val")
@@ -129,14 +129,10 @@ def _parents(
     s: Settings, material: Material, proposal: Proposal, flat: Sequence[Solved], *, workers: int
 ) -> Sequence[Solved]:
     """One for each fold. Taught species, it is the flat head."""
-    match s.targets:
-        case "species":
-            return flat
-        case "groups":
-            class_of = {one: group for group, members in proposal.groups.items() for one in members}
-        case "clusters":
-            everything = material.shown(np.ones(len(material), dtype=np.bool_))
-            class_of = clusters_of(everything, proposal.groups, species_per_cluster=s.species_per_cluster)
+    if s.targets == "species":
+        return flat
+    everything = material.shown(np.ones(len(material), dtype=np.bool_))
+    class_of = class_of_parent(s.targets, everything, proposal.groups, species_per_cluster=s.species_per_cluster)
     return cross_fit(material, class_of, s.lesson, targets=s.targets, workers=workers)
 
 

@@ -6,23 +6,23 @@ calibration on val.
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from earthsnap_train.context import Context
 from earthsnap_train.data.examples import Examples
 from earthsnap_train.evaluation.ablation import variations
 from earthsnap_train.evaluation.intervals import number_clusters
-from earthsnap_train.models.family import Node
+from earthsnap_train.models.family import Floats, Node
 from earthsnap_train.taxonomy.tree import Taxonomy
 from earthsnap_train.training.cascade import Cascade, Shown, Solved, Targets, class_of_parent, solve_node
 from earthsnap_train.training.heads import CANDIDATES, Settings, device_of, read_originals, read_shown
 from earthsnap_train.training.logistic import Lesson
 
-Probabilities = NDArray[np.float32]
+Probabilities = Floats
 
 
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
@@ -51,56 +51,45 @@ class _Bench:
         self.s = s
         self.device = device
         self.shown = {group: read_shown(inputs, group, s.splits) for group in s.groups}
+        self.everything = Shown.all_of(self.shown.values())
         self.val = read_originals(inputs, list(s.groups), "val")
 
     def named(self, test: Shown, taught: Targets) -> Iterator[tuple[str, Probabilities]]:
         s, seen_NF = self.s, test.as_served
         declared = self.cascade(taught, s.lesson)
         yield "as declared", declared.answer(seen_NF).species_BS
-        for targets in CANDIDATES:
-            if targets != taught:
-                varied = Cascade(
-                    parent=self.parent(targets, s.lesson),
-                    children=declared.children,
-                    groups=s.groups,
-                    routing=s.routing,
-                )
-                yield f"parent taught {targets}", varied.answer(seen_NF).species_BS
-        other = "soft" if s.routing.kind == "hard" else "hard"
-        routed = Cascade(
-            parent=declared.parent, children=declared.children, groups=s.groups,
-            routing=s.routing.model_copy(update={"kind": other}),
-        )  # fmt: skip
-        yield f"{other} routing", routed.answer(seen_NF).species_BS
-        raw = Cascade(
-            parent=declared.parent.at(1.0), children={g: child.at(1.0) for g, child in declared.children.items()},
-            groups=s.groups, routing=s.routing,
-        )  # fmt: skip
-        yield "no temperatures", raw.answer(seen_NF).species_BS
-        alone = Cascade(
-            parent=declared.parent, children=declared.children, groups=s.groups,
-            routing=s.routing.model_copy(update={"parent_weight": 0.0 if s.routing.parent_weight else 0.5}),
-        )  # fmt: skip
-        name = "children divide their groups alone" if s.routing.parent_weight else "parent and child divide a group"
-        yield name, alone.answer(seen_NF).species_BS
-        heads = s.lesson.heads
-        adjusted = heads.imbalance == "logit_adjustment"
-        name = "no logit adjustment" if adjusted else "logit adjustment"
-        yield (
-            name,
-            self.taught_as(taught, {"imbalance": "none" if adjusted else "logit_adjustment"})
-            .answer(seen_NF)
-            .species_BS,
-        )
-        name = "features instead of their roots" if heads.roots else "roots of the features"
-        yield name, self.taught_as(taught, {"roots": not heads.roots}).answer(seen_NF).species_BS
-        if next(iter(self.shown.values())).features_NVF.shape[1] > 1:
-            yield "mirror images not taught", self.cascade(taught, s.lesson, views=1).answer(seen_NF).species_BS
-        yield "one flat head", self.parent("species", s.lesson).probabilities(seen_NF)
+        parents = {targets: self.parent(targets, s.lesson) for targets in CANDIDATES if targets != taught}
+        for targets, parent in parents.items():
+            yield f"parent taught {targets}", replace(declared, parent=parent).answer(seen_NF).species_BS
 
-    def taught_as(self, targets: Targets, changes: Mapping[str, object]) -> Cascade:
+        def routed(**changes: object) -> Probabilities:
+            return replace(declared, routing=s.routing.model_copy(update=changes)).answer(seen_NF).species_BS
+
+        other = "soft" if s.routing.kind == "hard" else "hard"
+        yield f"{other} routing", routed(kind=other)
+        raw = {group: child.at(1.0) for group, child in declared.children.items()}
+        uncalibrated = replace(declared, parent=declared.parent.at(1.0), children=raw)
+        yield "no temperatures", uncalibrated.answer(seen_NF).species_BS
+        if s.routing.parent_weight:
+            yield "children divide their groups alone", routed(parent_weight=0.0)
+        else:
+            yield "parent and child divide a group", routed(parent_weight=0.5)
+        heads = s.lesson.heads
+        if heads.imbalance == "logit_adjustment":
+            yield "no logit adjustment", self.taught_as(taught, {"imbalance": "none"}, seen_NF)
+        else:
+            yield "logit adjustment", self.taught_as(taught, {"imbalance": "logit_adjustment"}, seen_NF)
+        name = "features instead of their roots" if heads.roots else "roots of the features"
+        yield name, self.taught_as(taught, {"roots": not heads.roots}, seen_NF)
+        if self.everything.features_NVF.shape[1] > 1:
+            yield "mirror images not taught", self.cascade(taught, s.lesson, views=1).answer(seen_NF).species_BS
+        # A parent taught species is a flat head.
+        yield "one flat head", ({taught: declared.parent} | parents)["species"].probabilities(seen_NF)
+
+    def taught_as(self, targets: Targets, changes: Mapping[str, object], seen_NF: Floats) -> Probabilities:
         lesson = self.s.lesson
-        return self.cascade(targets, lesson.model_copy(update={"heads": lesson.heads.model_copy(update=changes)}))
+        changed = lesson.model_copy(update={"heads": lesson.heads.model_copy(update=changes)})
+        return self.cascade(targets, changed).answer(seen_NF).species_BS
 
     def cascade(self, targets: Targets, lesson: Lesson, *, views: int | None = None) -> Cascade:
         children = {
@@ -112,11 +101,10 @@ class _Bench:
         return Cascade(parent=parent, children=children, groups=self.s.groups, routing=self.s.routing)
 
     def parent(self, targets: Targets, lesson: Lesson, *, views: int | None = None) -> Solved:
-        everything = Shown.all_of(self.shown.values())
         class_of = class_of_parent(
-            targets, everything, self.s.groups, species_per_cluster=self.s.parent.species_per_cluster
+            targets, self.everything, self.s.groups, species_per_cluster=self.s.parent.species_per_cluster
         )
-        return self.solved(everything, class_of, targets, lesson, views)
+        return self.solved(self.everything, class_of, targets, lesson, views)
 
     def solved(
         self, shown: Shown, class_of: Mapping[str, str], targets: Targets, lesson: Lesson, views: int | None

@@ -66,7 +66,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         if val is not None:
             return one.calibrated(val)
         earlier = Node.model_validate_json((inputs["calibrated"] / name / "node.json").read_bytes())
-        return Solved(targets=targets, class_of=class_of, head=one.head, temperature=earlier.temperature)
+        return one.at(earlier.temperature)
 
     children: dict[str, Solved] = {}
     for done, (group, members) in enumerate(s.groups.items()):
@@ -74,21 +74,22 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
             children[group] = solved(f"child/{group}", groups[group], {one: one for one in members})
         context.events.progress(done + 1, len(s.groups) + 1, "heads")
 
-    class_of = {
-        targets: class_of_parent(targets, everything, s.groups, species_per_cluster=s.parent.species_per_cluster)
-        for targets in CANDIDATES
-    }
+    def class_of(targets: Targets) -> dict[str, str]:
+        return class_of_parent(targets, everything, s.groups, species_per_cluster=s.parent.species_per_cluster)
+
     if "check" in inputs and (kept := inputs["check"] / "parent").is_dir():
-        flat = {"flat": solved("flat", everything, class_of["species"])} if s.flat else {}
+        flat = {"flat": solved("flat", everything, class_of("species"))} if s.flat else {}
         _write({f"child/{group}": child for group, child in children.items()} | flat, s, inputs, out)
         shutil.copytree(kept, out / "parent")
-        (out / "class_of.json").write_text(json.dumps(class_of["groups"], ensure_ascii=False))
+        (out / "class_of.json").write_text(json.dumps(class_of("groups"), ensure_ascii=False))
         return
 
     wanted = _wanted(s, inputs, can_choose=val is not None and len(val) > 0)
     if val is None:  # the very clusters that the calibrated parent was taught
-        class_of[wanted[0]] = json.loads((inputs["calibrated"] / "class_of.json").read_text())
-    parents = {targets: solved("parent", everything, class_of[targets], targets) for targets in wanted}
+        classes = {wanted[0]: json.loads((inputs["calibrated"] / "class_of.json").read_text())}
+    else:
+        classes = {targets: class_of(targets) for targets in wanted}
+    parents = {targets: solved("parent", everything, classes[targets], targets) for targets in wanted}
     surprise: dict[Targets, float] = {}
     chosen = wanted[0]
     if val is not None and len(wanted) > 1:
@@ -98,7 +99,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         chosen = min(surprise, key=lambda targets: surprise[targets])
     nodes = {"parent": parents[chosen], **{f"child/{group}": child for group, child in children.items()}}
     if s.flat:
-        nodes["flat"] = parents.get("species") or solved("flat", everything, class_of["species"])
+        nodes["flat"] = parents.get("species") or solved("flat", everything, class_of("species"))
     _write(nodes, s, inputs, out)
     (out / "class_of.json").write_text(json.dumps(parents[chosen].class_of, ensure_ascii=False))
     (out / "notes").mkdir()
