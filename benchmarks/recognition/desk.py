@@ -11,7 +11,6 @@ from extras import (
     least_expected_distance,
     with_discriminant,
     with_neighbours,
-    with_parents_view,
     with_ranks,
 )
 from folds import Fold
@@ -20,53 +19,31 @@ from outcomes import Outcomes, outcomes_of
 from photographs import Photographs
 
 from earthsnap_train.models.family import Floats
+from earthsnap_train.models.heads import rooted
 from earthsnap_train.training.cascade import labels_of
 
-ROOTS = replace(BARE, features="root")
 RECIPES: dict[str, Recipe] = {
     "flat, plain": replace(FLAT, taught=PLAIN, calibrated=False),
-    "flat, calibrated": replace(FLAT, taught=PLAIN),
-    "flat, plain, logit adjustment": replace(FLAT, taught=PLAIN, calibrated=False).headed(imbalance="logit_adjustment"),
-    "flat": FLAT,
     "flat, as ours": replace(OURS, parent=None),
-    "flat, two looks": replace(FLAT, looks=MIRROR),
-    "flat, root features": replace(FLAT, features="root"),
-    "flat, two looks, root features": replace(FLAT, looks=MIRROR, features="root"),
-    "flat, decay 0.001": FLAT.headed(weight_decay=1e-3),
     "obvious family": replace(BARE, parent="groups", taught=PLAIN, calibrated=False).routed(kind="hard"),
-    "obvious family, mirrored": replace(BARE, parent="groups", calibrated=False).routed(kind="hard"),
     "ours": OURS,
     "ours, two looks": replace(OURS, looks=MIRROR),
-    "ours, no logit adjustment": OURS.headed(imbalance="none"),
+    "ours, no whitening": OURS.headed(whitening=0.0),
     "ours, no roots": OURS.headed(roots=False),
+    "ours, no logit adjustment": OURS.headed(imbalance="none"),
+    "ours, no mirror images": replace(OURS, taught=PLAIN),
     "ours, children alone": OURS.routed(parent_weight=0.0),
     "ours, hard": OURS.routed(kind="hard"),
     "ours, no temperature": replace(OURS, calibrated=False),
-    "bare": BARE,
-    "bare, parent groups": replace(BARE, parent="groups"),
-    "bare, parent clusters": replace(BARE, parent="clusters"),
-    "bare, parent species": replace(BARE, parent="species"),
-    "bare, hard": BARE.routed(kind="hard"),
-    "bare, top_k 1": BARE.routed(top_k=1),
-    "bare, top_k 5": BARE.routed(top_k=5),
-    "bare, no temperature": replace(BARE, calibrated=False),
-    "bare, no mirror images": replace(BARE, taught=PLAIN),
-    "bare, two looks": replace(BARE, looks=MIRROR),
-    "bare, two looks, root features": replace(ROOTS, looks=MIRROR),
-    "bare, logit adjustment": BARE.headed(imbalance="logit_adjustment"),
-    "bare, smoothing 0.1": replace(BARE, label_smoothing=0.1),
-    "bare, decay 0.0001": BARE.headed(weight_decay=1e-4),
-    "bare, decay 0.001": BARE.headed(weight_decay=1e-3),
-    "bare, decay 0.003": BARE.headed(weight_decay=3e-3),
-    "bare, features of length 1": replace(BARE, features="length_1"),
-    "bare, root features": ROOTS,
+    "ours, parent groups": replace(OURS, parent="groups"),
+    "ours, parent clusters": replace(OURS, parent="clusters"),
+    "ours, whitening 0.1": OURS.headed(whitening=0.1),
+    "ours, whitening 0.5": OURS.headed(whitening=0.5),
+    "ours, decay 0.0003": OURS.headed(weight_decay=3e-4),
+    "ours, decay 0.003": OURS.headed(weight_decay=3e-3),
+    "ours, smoothing 0.1": replace(OURS, label_smoothing=0.1),
 }
-FOUR_VIEWS = (0, 1, 2, 3)
-OF_FOUR_VIEWS: dict[str, Recipe] = {
-    "bare, four views taught": replace(BARE, taught=FOUR_VIEWS),
-    "bare, four views taught, root features": replace(BARE, taught=FOUR_VIEWS, features="root"),
-    "bare, four views taught, two looks": replace(BARE, taught=FOUR_VIEWS, looks=MIRROR),
-}
+OF_FOUR_VIEWS = {"ours, four views taught": replace(OURS, taught=(0, 1, 2, 3))}
 
 
 class Desk:
@@ -88,22 +65,12 @@ class Desk:
     def methods(self) -> dict[str, Callable[[], Said]]:
         recipes = RECIPES | (OF_FOUR_VIEWS if self.photographs.features_NVF.shape[1] > 2 else {})
         found: dict[str, Callable[[], Said]] = {name: lambda r=recipe: self.said(r) for name, recipe in recipes.items()}
-        found["hiclass"] = lambda: self.hiclass(PLAIN)
-        found["hiclass, mirrored"] = lambda: self.hiclass(MIRROR)
-        found["flat and neighbours"] = lambda: self.neighbours(FLAT)
-        found["bare and neighbours"] = lambda: self.neighbours(BARE)
-        found["bare, root features, and neighbours"] = lambda: self.neighbours(ROOTS)
-        found["bare and discriminant"] = lambda: self.discriminant(BARE)
-        found["bare, root features, and discriminant"] = lambda: self.discriminant(ROOTS)
-        found["flat, root features, and discriminant"] = lambda: self.discriminant(replace(FLAT, features="root"))
-        found["bare, two looks, root features, and discriminant"] = lambda: self.discriminant(
-            replace(ROOTS, looks=MIRROR)
-        )
-        found["bare, child and parent"] = lambda: self.parents_view(BARE)
-        found["bare, child and parent, root features"] = lambda: self.parents_view(ROOTS)
-        found["bare and heads of ranks"] = lambda: self.ranks(BARE)
-        found["bare, tau by val"] = lambda: for_rare_species(self.said(BARE), self.counts_S, self.val_truth)
-        found["bare, least expected distance"] = lambda: least_expected_distance(self.said(BARE), self.distance_SS)
+        found["hiclass"] = self.hiclass
+        found["ours and neighbours"] = lambda: self.neighbours(OURS)
+        found["ours and discriminant"] = lambda: self.discriminant(OURS)
+        found["ours and heads of ranks"] = lambda: self.ranks(OURS)
+        found["ours, tau by val"] = lambda: for_rare_species(self.said(OURS), self.counts_S, self.val_truth)
+        found["ours, least expected distance"] = lambda: least_expected_distance(self.said(OURS), self.distance_SS)
         return found
 
     def said(self, recipe: Recipe) -> Said:
@@ -112,10 +79,10 @@ class Desk:
             self._ours[key] = self.teacher.said(recipe)
         return self._ours[key]
 
-    def hiclass(self, views: tuple[int, ...]) -> Said:
+    def hiclass(self) -> Said:
         from rival import local_classifiers
 
-        asked = replace(BARE, taught=views)
+        asked = replace(BARE, taught=PLAIN)
         taught, val, test = (self.teacher.seen(part, asked) for part in ("taught", "val", "test"))
         return local_classifiers(self.fold, taught, val, test)
 
@@ -126,16 +93,13 @@ class Desk:
         return with_discriminant(self.said(recipe), *self.features(recipe), self.val_truth)
 
     def features(self, recipe: Recipe) -> tuple[Floats, Labels, Floats, Floats]:
-        """Of every view that was taught with its label, of val and of test."""
+        """As heads see them: of every view that was taught with its label, of val and of test."""
         taught, val, test = (self.teacher.seen(part, recipe) for part in ("taught", "val", "test"))
         num_views, num_features = taught.features_NVF.shape[1:]
         labels_N = self.taught_labels.repeat(num_views)
-        return taught.features_NVF.reshape(-1, num_features), labels_N, val.as_served, test.as_served
-
-    def parents_view(self, recipe: Recipe) -> Said:
-        owners = [place for place, members in enumerate(self.fold.groups.values()) for _ in members]
-        flat = self.said(replace(recipe, parent=None))
-        return with_parents_view(self.said(recipe), flat, np.asarray(owners, dtype=np.intp), self.val_truth)
+        seen = (taught.features_NVF.reshape(-1, num_features), val.as_served, test.as_served)
+        taught_NF, val_BF, test_BF = map(rooted, seen) if recipe.heads.roots else seen
+        return taught_NF, labels_N, val_BF, test_BF
 
     def ranks(self, recipe: Recipe) -> Said:
         """Heads taught each rank beside those of the family."""

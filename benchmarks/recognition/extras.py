@@ -119,31 +119,6 @@ def with_ranks(said: Said, of_ranks: Mapping[str, tuple[Said, NDArray[np.intp]]]
     return likeliest(tried, val_truth_B)
 
 
-def with_parents_view(said: Said, flat: Said, owners_S: NDArray[np.intp], val_truth_B: Labels) -> Said:
-    """Within a group, the geometric mean of what the child says and what a parent taught species says.
-
-    ``said``: of the family; ``flat``: of the head of all species. A child has seen its own species alone, which it need not
-    tell from others; the parent has seen what does not belong there. ``owners_S``: the place of each species' group.
-    """
-    member_SG = np.eye(int(owners_S.max()) + 1, dtype=np.float32)[owners_S]
-
-    def mixed(family_BS: Floats, flat_BS: Floats, weight: float) -> Floats:
-        groups_BG = family_BS @ member_SG
-        within_BS = np.exp(weight * log_of(family_BS) + (1 - weight) * log_of(flat_BS))
-        result: Floats = within_BS / (within_BS @ member_SG)[:, owners_S] * groups_BG[:, owners_S]
-        return result
-
-    tried = [
-        Said(
-            val_BS=mixed(said.val_BS, flat.val_BS, weight),
-            test_BS=mixed(said.test_BS, flat.test_BS, weight),
-            note=f"child {weight:g}",
-        )
-        for weight in (0.0, 0.25, 0.5, 0.75, 1.0)
-    ]
-    return likeliest(tried, val_truth_B)
-
-
 def for_rare_species(said: Said, counts_S: Labels, val_truth_B: Labels) -> Said:
     """Logits minus tau times the log of a species' share (Menon et al., ICLR 2021); tau with the best macro recall of val."""
     log_share_S = np.log(counts_S.clip(min=1) / counts_S.clip(min=1).sum()).astype(np.float32)

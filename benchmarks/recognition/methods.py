@@ -28,17 +28,13 @@ PLAIN, MIRROR = (0,), (0, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """``parent``: what it is taught, None for one flat head. ``taught``, ``looks``: views that are learnt from and asked.
-
-    ``features``: as the trunk gives them, each photograph's scaled to length 1, or their square roots.
-    """
+    """``parent``: what it is taught, None for one flat head. ``taught``, ``looks``: views that are learnt from and asked."""
 
     parent: Literal["auto", "species", "clusters", "groups"] | None
     routing: Routing
     heads: Heads
     taught: tuple[int, ...]
     looks: tuple[int, ...]
-    features: Literal["plain", "length_1", "root"]
     calibrated: bool
     label_smoothing: float
 
@@ -55,9 +51,11 @@ class Recipe:
 
 OURS = Recipe(
     parent=DECLARED.parent.targets, routing=DECLARED.routing, heads=DECLARED.heads, taught=MIRROR, looks=PLAIN,
-    features="plain", calibrated=True, label_smoothing=0.0,
+    calibrated=True, label_smoothing=0.0,
 )  # fmt: skip
-BARE = OURS.headed(roots=False, imbalance="none").routed(parent_weight=0.0)
+BARE = OURS.headed(roots=False, whitening=0.0, imbalance="none", weight_decay=3e-4, max_iterations=100).routed(
+    parent_weight=0.0
+)
 FLAT = replace(BARE, parent=None)
 
 
@@ -125,8 +123,7 @@ class Teacher:
         return {one: one if targets == "species" else group for group, members in groups.items() for one in members}
 
     def node(self, name: str, class_of: Mapping[str, str], targets: Targets, recipe: Recipe) -> Solved:
-        shown_as = (recipe.taught, recipe.features)
-        key = (name, shown_as, recipe.lesson.model_dump_json())
+        key = (name, recipe.taught, recipe.lesson.model_dump_json())
         if key not in self._solved:
             taught = self.seen("taught", recipe)
             device = "cpu" if name.startswith("child/") else self._device  # too small to be worth a GPU's calls
@@ -137,13 +134,9 @@ class Teacher:
     def seen(self, part: Literal["taught", "val", "test"], recipe: Recipe) -> Shown:
         """A part's photographs as ``recipe`` has them looked at."""
         views = recipe.taught if part == "taught" else recipe.looks
-        key = (part, views, recipe.features)
+        key = (part, views)
         if key not in self._seen:
             shown: Shown = getattr(self.fold, part)
             features_NVF = shown.features_NVF[:, list(views)]
-            if recipe.features == "root":
-                features_NVF = np.sign(features_NVF) * np.sqrt(np.abs(features_NVF))
-            if recipe.features == "length_1":
-                features_NVF = features_NVF / np.linalg.norm(features_NVF, axis=-1, keepdims=True)
             self._seen[key] = Shown(features_NVF=features_NVF, species_N=shown.species_N)
         return self._seen[key]

@@ -34,7 +34,7 @@ def look_of(species: str) -> int:
 
 @pytest.fixture(scope="session")
 def lesson() -> Lesson:
-    heads = Heads(roots=False, imbalance="none", weight_decay=0.001, max_iterations=100)
+    heads = Heads(roots=False, whitening=0.0, imbalance="none", weight_decay=0.001, max_iterations=100)
     return Lesson(heads=heads, label_smoothing=0.0)
 
 

@@ -11,7 +11,10 @@ from earthsnap_train.training.logistic import Lesson
 
 GROUPS: Mapping[str, Sequence[str]] = {"rosaceae": ("a", "b", "c", "d"), "fagaceae": ("e", "f"), "ginkgoaceae": ("g",)}
 GROUP_OF = {one: group for group, members in GROUPS.items() for one in members}
-LESSON = Lesson(heads=Heads(roots=False, imbalance="none", weight_decay=0.001, max_iterations=100), label_smoothing=0.0)
+LESSON = Lesson(
+    heads=Heads(roots=False, whitening=0.0, imbalance="none", weight_decay=0.001, max_iterations=100),
+    label_smoothing=0.0,
+)
 SOFT = Routing(kind="soft", top_k=3, mass=1.0, parent_weight=0.0)
 
 

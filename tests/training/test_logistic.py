@@ -20,7 +20,7 @@ DECAY = 0.01
 
 def heads(**changes: Any) -> Heads:
     return Heads.model_validate(
-        {"roots": False, "imbalance": "none", "weight_decay": DECAY, "max_iterations": 200} | changes
+        {"roots": False, "whitening": 0.0, "imbalance": "none", "weight_decay": DECAY, "max_iterations": 200} | changes
     )
 
 
@@ -43,20 +43,63 @@ def probabilities(head: Head, features_NVF: NDArray[np.float32]) -> NDArray[np.f
     return softmax(head.logits(features_NVF[:, 0]))
 
 
-def test_it_is_the_optimum_that_automatic_differentiation_finds_no_way_down_from() -> None:
+@pytest.mark.parametrize("whitening", [0.0, 0.4])
+def test_it_is_the_optimum_that_automatic_differentiation_finds_no_way_down_from(whitening: float) -> None:
     features_NVF, labels_N = drawn()
-    head = solve(features_NVF, labels_N, CLASSES, lesson())
+    head = solve(features_NVF, labels_N, CLASSES, lesson(heads=heads(whitening=whitening)))
     x_NF = features_NVF[:, 0]
     scale = float(np.sqrt(x_NF.var(axis=0).mean()))
     weight_CF = torch.from_numpy(head.weight_CF * scale).double().requires_grad_()
     bias_C = torch.from_numpy(head.bias_C + head.weight_CF @ x_NF.mean(axis=0)).double().requires_grad_()
-    scaled_NF = torch.from_numpy((x_NF - x_NF.mean(axis=0)) / scale).double()
-    loss = torch.nn.functional.cross_entropy(scaled_NF @ weight_CF.T + bias_C, torch.from_numpy(labels_N))
-    (loss + DECAY / 2 * weight_CF.square().sum()).backward()
+    scaled_NF = (x_NF - x_NF.mean(axis=0)) / scale
+    # Weights are small as the covariance within classes measures them, shrunk towards that of a ball of the same size.
+    within_NF = scaled_NF - np.stack([scaled_NF[labels_N == c].mean(axis=0) for c in range(3)])[labels_N]
+    scatter_FF = within_NF.T @ within_NF
+    measure_FF = whitening * scatter_FF / (np.trace(scatter_FF) / 6) + (1 - whitening) * np.eye(6)
+    loss = torch.nn.functional.cross_entropy(
+        torch.from_numpy(scaled_NF).double() @ weight_CF.T + bias_C, torch.from_numpy(labels_N)
+    )
+    (loss + DECAY / 2 * (weight_CF @ torch.from_numpy(measure_FF) * weight_CF).sum()).backward()
     assert weight_CF.grad is not None
     assert bias_C.grad is not None
-    assert weight_CF.grad.abs().max() < 1e-3
-    assert bias_C.grad.abs().max() < 1e-3
+    assert weight_CF.grad.abs().max() < 2e-3
+    assert bias_C.grad.abs().max() < 2e-3
+
+
+@pytest.mark.parametrize("whitening", [0.0, 0.2])
+def test_where_there_are_fewer_photographs_than_features_the_optimum_is_the_same(whitening: float) -> None:
+    features_NVF, labels_N = drawn((1, 2, 1))
+    few = solve(features_NVF, labels_N, CLASSES, lesson(heads=heads(whitening=whitening)))
+    as_many = np.repeat(features_NVF, 2, axis=1)  # each photograph twice: the same problem, in all of its features
+    many = solve(as_many, labels_N, CLASSES, lesson(heads=heads(whitening=whitening)))
+    assert len(labels_N) < 6 <= as_many.shape[0] * as_many.shape[1]
+    assert np.allclose(few.weight_CF, many.weight_CF, atol=0.03)
+    assert np.allclose(few.bias_C, many.bias_C, atol=0.03)
+
+
+def test_whitening_distrusts_what_differs_between_photographs_of_one_class() -> None:
+    rng = np.random.default_rng(5)
+    loud_GF = rng.normal(0, 1, size=(4, 9))
+
+    def photographs(labels_N: NDArray[np.int64]) -> NDArray[np.float32]:
+        own_NF = np.eye(3)[labels_N] + rng.normal(0, 0.3, size=(len(labels_N), 3))
+        loud_NF = rng.normal(0, 1, size=(len(labels_N), 4)) @ loud_GF
+        return np.concatenate([own_NF, loud_NF], axis=1)[:, None].astype(np.float32)
+
+    labels_N, asked = np.repeat(np.arange(3), 4), np.repeat(np.arange(3), 200)
+    taught_NVF, asked_NVF = photographs(labels_N), photographs(asked)
+
+    def right(whitening: float) -> float:
+        head = solve(taught_NVF, labels_N, CLASSES, lesson(heads=heads(whitening=whitening)))
+        return float((head.logits(asked_NVF[:, 0]).argmax(axis=1) == asked).mean())
+
+    assert right(0.5) > right(0.0) + 0.05
+
+
+def test_a_class_of_one_photograph_each_has_nothing_to_whiten() -> None:
+    features_NVF, labels_N = drawn((1, 1, 1))
+    head = solve(features_NVF, labels_N, CLASSES, lesson(heads=heads(whitening=0.2)))
+    assert (head.logits(features_NVF[:, 0]).argmax(axis=1) == labels_N).all()
 
 
 def test_the_same_photographs_give_the_same_bytes() -> None:

@@ -50,7 +50,7 @@ KINDS: Mapping[str, Kind] = {
         run="models.export:run", revision=3, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime", "pillow")
     ),
     "check_parent": Kind(run="evaluation.check_parent:run", revision=1, libraries=("onnxruntime",)),
-    "heads": Kind(run="training.heads:run", revision=1, libraries=("torch", "scipy", "onnx"), uses_gpu=True),
+    "heads": Kind(run="training.heads:run", revision=2, libraries=("torch", "scipy", "onnx"), uses_gpu=True),
     # -> what they are worth
     "evaluate": Kind(run="evaluation.evaluate_node:run", revision=1, libraries=("onnxruntime", "pillow")),
     "evaluate_heads": Kind(run="evaluation.evaluate_heads:run", revision=1, libraries=("onnxruntime",)),

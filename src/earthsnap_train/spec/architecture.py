@@ -50,10 +50,11 @@ class Heads(SpecModel):
     ``imbalance``: as of a training, with photographs that weigh more instead of being drawn more often.
 
     ``weight_decay``: of the mean cross-entropy, in units of the features' common scale. ``roots``: of features, instead of
-    themselves.
+    themselves. ``whitening``: how far directions are shrunk in which photographs of one species differ; 0: not at all.
     """
 
     roots: bool
+    whitening: Annotated[float, Field(ge=0, lt=1)]
     imbalance: Imbalance
     weight_decay: Annotated[float, Field(gt=0)]
     max_iterations: Annotated[int, Field(ge=1)]

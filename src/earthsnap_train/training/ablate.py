@@ -81,6 +81,8 @@ class _Bench:
             yield "logit adjustment", self.taught_as(taught, {"imbalance": "logit_adjustment"}, seen_NF)
         name = "features instead of their roots" if heads.roots else "roots of the features"
         yield name, self.taught_as(taught, {"roots": not heads.roots}, seen_NF)
+        name = "features not whitened" if heads.whitening else "whitened features"
+        yield name, self.taught_as(taught, {"whitening": 0.0 if heads.whitening else 0.2}, seen_NF)
         if self.everything.features_NVF.shape[1] > 1:
             yield "mirror images not taught", self.cascade(taught, s.lesson, views=1).answer(seen_NF).species_BS
         # A parent taught species is a flat head.
