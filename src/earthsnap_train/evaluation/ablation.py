@@ -9,7 +9,15 @@ from earthsnap_train.evaluation.family_metrics import species_metrics
 from earthsnap_train.evaluation.intervals import Clusters, bootstrap, mean_of
 from earthsnap_train.evaluation.predictions import Answers, Names
 from earthsnap_train.evaluation.report import Variation
+from earthsnap_train.models.naming import Naming
+from earthsnap_train.spec.architecture import NamedFirst
 from earthsnap_train.taxonomy.tree import Taxonomy
+
+# How the first name is chosen -> the other way, in words and as it is declared.
+OTHERWISE: Mapping[NamedFirst, tuple[str, NamedFirst]] = {
+    "likeliest": ("least expected distance named first", "least_expected_distance"),
+    "least_expected_distance": ("likeliest named first", "likeliest"),
+}
 
 
 def variations(
@@ -19,9 +27,16 @@ def variations(
     taxonomy: Taxonomy,
     group_of: Mapping[str, str],
     clusters: Clusters,
+    named_first: NamedFirst,
 ) -> tuple[Variation, ...]:
-    """``named``: what was varied -> probabilities [photographs, species]; the first is the family as declared."""
-    answers = {name: Answers.from_probabilities(species, p_BS) for name, p_BS in named.items()}
+    """``named``: what was varied -> probabilities [photographs, species]; the first is the family as declared.
+
+    That one is also shown with the other way to choose what is named first.
+    """
+    namings = {by: Naming(by, taxonomy, species) for by in OTHERWISE}
+    answers = {name: Answers.from_probabilities(species, p_BS, namings[named_first]) for name, p_BS in named.items()}
+    name, other = OTHERWISE[named_first]
+    answers[name] = Answers.from_probabilities(species, next(iter(named.values())), namings[other])
     declared_hits: NDArray[np.float64] | None = None
     rows = []
     for name, one in answers.items():

@@ -96,13 +96,13 @@ def _answer(photo: Path, opened: Opened, top: int, max_megapixels: float) -> dic
             "group": family.group_of[species],
             "probability": round(probability, 4),
         }
-        for species, probability in engine.top(answer.species_BS[0], top)
+        for species, probability in opened.naming.top(answer.species_BS[0], top)
     ]
     return {"photograph": str(photo), "species": named}
 
 
 def _show(answers: Sequence[dict[str, object]], console: Console) -> None:
-    """A photograph's path on a line of its own, however long it is; beneath it what is on it, likeliest first."""
+    """A photograph's path on a line of its own, however long it is; beneath it what is on it."""
     named = [one for answer in answers for one in _species(answer)]
     width = max((len(one["scientific_name"]) for one in named), default=0)
     common_width = max((len(one["common_name"] or "") for one in named), default=0)
