@@ -26,6 +26,7 @@ FAMILIES = {
     "trunks of their own": ("training=full", "training.num_epochs=1"),
     "flat": ("training=head", "architecture=flat"),
     "hard": ("training=head", "architecture.routing.kind=hard", "architecture.parent.targets=groups"),
+    "nearest first": ("training=head", "architecture.named_first=least_expected_distance"),
 }
 
 
@@ -42,7 +43,7 @@ def test_an_opened_release_gives_its_golden_answers(tiny: Callable[..., Any], op
     for answer in answers:
         data = (release / "golden" / answer["file"]).read_bytes()
         image = prepare_file(data, opened.engine.family.preprocessing, max_megapixels=178)
-        top = opened.engine.top(opened.engine.answer(image[None]).species_BS[0], 5)
+        top = opened.naming.top(opened.engine.answer(image[None]).species_BS[0], 5)
         assert [[species, round(p, 5)] for species, p in top] == answer["top"]
 
 
