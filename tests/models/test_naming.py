@@ -43,9 +43,12 @@ def floras(draw: st.DrawFn) -> tuple[Taxonomy, np.ndarray]:
 
 
 def expected_distances(taxonomy: Taxonomy, species_BS: np.ndarray) -> np.ndarray:
-    """By the table of all distances."""
+    return species_BS.astype(np.float64) @ distances(taxonomy)
+
+
+def distances(taxonomy: Taxonomy) -> np.ndarray:
     axis = axis_of(taxonomy)
-    return species_BS.astype(np.float64) @ np.asarray([[taxonomy.distance(a, b) for b in axis] for a in axis])
+    return np.asarray([[taxonomy.distance(a, b) for b in axis] for a in axis])
 
 
 @given(floras())
@@ -53,13 +56,14 @@ def test_distances_are_weighed_as_the_table_of_all_distances_weighs_them(flora: 
     taxonomy, species_BS = flora
     axis = axis_of(taxonomy)
     naming = Naming("least_expected_distance", taxonomy, axis)
-    expected_BS = expected_distances(taxonomy, species_BS) / (len(taxonomy.ranks) + 1)
+    expected_BS = expected_distances(taxonomy, species_BS)
     first_B = naming.order(species_BS, 1)[:, 0]
     for species_S, expected_S, first in zip(species_BS, expected_BS, first_B, strict=True):
         behind = dict(naming.nearly_first(species_S, len(axis)))
         assert behind.keys() == {axis[place] for place in np.flatnonzero(species_S)}
-        wanted = {name: max(0.0, expected_S[axis.index(name)] - expected_S[first]) for name in behind}
-        assert behind == pytest.approx(wanted, abs=1e-8)
+        apart_S = np.maximum(distances(taxonomy)[first], 1)
+        behind_S = np.maximum(0.0, (expected_S - expected_S[first]) / apart_S)
+        assert behind == pytest.approx({name: behind_S[axis.index(name)] for name in behind}, abs=1e-8)
         if species_S.max() < 0.5:
             assert expected_S[first] <= expected_S[species_S > 0].min() + 1e-8
 
@@ -84,6 +88,16 @@ def test_a_species_among_likely_kin_is_named_before_a_likelier_one_that_stands_a
     assert [name for name, _ in near.top(species_S, 3)] == ["s1", "s0", "s2"]
     assert [name for name, _ in likely.top(species_S, 3)] == ["s0", "s1", "s2"]
     assert near.top(species_S, 2) == [("s1", pytest.approx(0.35)), ("s0", pytest.approx(0.4))]
+
+
+def test_how_far_a_rival_is_behind_is_how_much_likelier_it_would_have_to_be() -> None:
+    taxonomy = taxonomy_of(("genus",), ("oak",), ("rose",), ("rose",))
+    near, likely = (Naming(by, taxonomy, axis_of(taxonomy)) for by in ("least_expected_distance", "likeliest"))
+    species_S = np.asarray([0.0, 0.9, 0.1], dtype=np.float32)
+    for naming in (near, likely):
+        assert naming.nearly_first(species_S, 3) == [("s1", 0), ("s2", pytest.approx(0.8))]
+    apart_S = np.asarray([0.7, 0.3, 0.0], dtype=np.float32)
+    assert near.nearly_first(apart_S, 3) == [("s0", 0), ("s1", pytest.approx(0.4))]
 
 
 def test_others_follow_by_how_likely_they_are_and_not_by_how_near() -> None:

@@ -231,6 +231,20 @@ def test_predict_shows_a_table_and_says_what_it_could_not_read(
     assert "refused (not_an_image): " in done.stdout
 
 
+def test_predict_says_why_the_likeliest_is_not_first(tiny: Callable[..., Any], earthsnap: Callable[..., Any]) -> None:
+    from earthsnap_train.release.registry import Registry
+
+    bundle = tiny(*FAMILIES["nearest first"]).out("bundle")
+    Registry(Path("registry")).register("tiny", release_digest(bundle), bundle, reasons=[], summary={}, lineage={})
+    answers = json.loads((bundle / "golden/answers.json").read_text())
+    unusual = next(one for one in answers if one["top"][0][1] < one["top"][1][1])
+    said = earthsnap("predict", str(bundle / "golden" / unusual["file"]))
+    assert said.code == 0, said.err
+    assert "The species named first is not always the likeliest" in said.out
+    first, second = (said.out.index(species) for species, _ in unusual["top"][:2])
+    assert first < second
+
+
 def test_probabilities_of_a_release_sum_to_one(tiny: Callable[..., Any]) -> None:
     images = np.random.default_rng(0).integers(0, 256, size=(3, 3, 32, 32), dtype=np.uint8)
     for options in FAMILIES.values():

@@ -90,8 +90,8 @@ def gate_words(gate: GateResult) -> tuple[str, str, str]:
 NAMED_FIRST: Mapping[NamedFirst, str] = {
     "likeliest": "",
     "least_expected_distance": (
-        "The species named first is not always the likeliest: it is the one that is least far, in ranks of the taxonomy and on "
-        "average, from all that the photograph may show."
+        "The species named first is not always the likeliest: it is the one that is nearest, on average and in ranks of the "
+        "taxonomy, to all that the photograph may show."
     ),
 }
 

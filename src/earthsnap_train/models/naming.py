@@ -40,13 +40,17 @@ class Naming:
         return [(self._species[place], float(species_S[place])) for place in self.order(species_S[None], count)[0]]
 
     def nearly_first(self, species_S: Floats, count: int) -> Sequence[tuple[str, float]]:
-        """What would be named first were the probabilities a little other, and how much more each is expected to cost."""
-        cost_S = self._costs(species_S[None])[0]
+        """What would be named first were the probabilities a little other, the one that is first included.
+
+        And how much less likely each is than it must be; of the likeliest's rivals that is the difference of the two.
+        """
         first = self.order(species_S[None], 1)[0, 0]
-        places = np.argsort(cost_S, kind="stable")[:count]
-        return [
-            (self._species[one], max(0.0, float(cost_S[one] - cost_S[first]))) for one in places if species_S[one] > 0
-        ]
+        cost_S = self._costs(species_S[None])[0]
+        apart_S = np.ones(len(species_S)) if self._distances is None else self._distances.to_all(first)
+        apart_S[first] = 1
+        behind_S = np.maximum(0.0, (cost_S - cost_S[first]) / apart_S)
+        places = np.argsort(behind_S, kind="stable")[:count]
+        return [(self._species[place], float(behind_S[place])) for place in places if species_S[place] > 0]
 
     def _nearest(self, species_BS: Floats) -> NDArray[np.intp]:
         """The place of the one that costs least [B]; of equal ones the likelier.
@@ -87,3 +91,8 @@ class _Distances:
         among_kin_S = self._share_LL.diagonal()[self._lineage_S]
         expected_BS: NDArray[np.float64] = (p_BL @ self._share_LL)[:, self._lineage_S] - p_BS * among_kin_S
         return expected_BS
+
+    def to_all(self, place: int) -> NDArray[np.float64]:
+        """From the species at this place to each other [S], in the same shares."""
+        distance_S: NDArray[np.float64] = self._share_LL[self._lineage_S[place], self._lineage_S]
+        return distance_S
