@@ -45,10 +45,10 @@ def test_the_other_way_to_choose_what_is_named_first_is_a_part_too() -> None:
     others = {}
     for by in ("likeliest", "least_expected_distance"):
         declared, other = variations(SPECIES, truth, {"as declared": p_BS}, taxonomy(), GROUP_OF, np.arange(3), by)
-        others[by] = (other.name, other.top1 * 3, other.mistake_severity)
+        others[by] = (declared.top1 * 3, other.name, other.top1 * 3, other.mistake_severity)
         assert other.minus_declared is not None
         assert other.minus_declared.value == other.top1 - declared.top1
     assert others == {
-        "likeliest": ("least expected distance named first", 0, 5 / 3),
-        "least_expected_distance": ("likeliest named first", 2, 2),
+        "likeliest": (2, "least expected distance named first", 0, 5 / 3),
+        "least_expected_distance": (0, "likeliest named first", 2, 2),
     }

@@ -108,12 +108,12 @@ def test_others_follow_by_how_likely_they_are_and_not_by_how_near() -> None:
 
 
 def test_of_equally_near_species_the_likelier_is_first_and_then_the_earlier() -> None:
-    apart = taxonomy_of(("genus",), ("oak",), ("rose",), ("fern",))
-    naming = Naming("least_expected_distance", apart, axis_of(apart))
-    assert naming.order(np.asarray([[0.3, 0.4, 0.3], [0.4, 0.2, 0.4]], dtype=np.float32), 1).tolist() == [[1], [0]]
-    equal = np.full((1, 3), 1 / 3, dtype=np.float32)
-    for by in ("likeliest", "least_expected_distance"):
-        assert Naming(by, apart, axis_of(apart)).order(equal, 3).tolist() == [[0, 1, 2]]
+    taxonomy = taxonomy_of(("genus",), ("rose",), ("rose",), ("oak",), ("fern",))
+    axis = axis_of(taxonomy)
+    naming = Naming("least_expected_distance", taxonomy, axis)
+    assert naming.top(np.asarray([0.25, 0.25, 0.375, 0.125], dtype=np.float32), 1)[0][0] == "s2"
+    assert naming.top(np.asarray([0.25, 0.25, 0.25, 0.25], dtype=np.float32), 1)[0][0] == "s0"
+    assert Naming("likeliest", taxonomy, axis).order(np.full((1, 4), 0.25, dtype=np.float32), 3).tolist() == [[0, 1, 2]]
 
 
 def test_where_unknown_ranks_break_the_tree_the_impossible_and_the_unlikely_are_not_named() -> None:
