@@ -27,7 +27,7 @@ def test_a_difference_is_paired_and_that_of_the_declared_family_is_none() -> Non
     truth = np.asarray(SPECIES * 20)
     right = [0, 1, 2] * 20
     worse = [0, 0, 2] * 20
-    declared, changed, _ = variations(
+    declared, _, changed = variations(
         SPECIES, truth, {"as declared": named(right), "hard routing": named(worse)}, taxonomy(), GROUP_OF,
         np.arange(60), "likeliest",
     )  # fmt: skip

@@ -31,12 +31,16 @@ def variations(
 ) -> tuple[Variation, ...]:
     """``named``: what was varied -> probabilities [photographs, species]; the first is the family as declared.
 
-    That one is also shown with the other way to choose what is named first.
+    After it comes the same with the other way to choose what is named first.
     """
-    namings = {by: Naming(by, taxonomy, species) for by in OTHERWISE}
-    answers = {name: Answers.from_probabilities(species, p_BS, namings[named_first]) for name, p_BS in named.items()}
-    name, other = OTHERWISE[named_first]
-    answers[name] = Answers.from_probabilities(species, next(iter(named.values())), namings[other])
+    (declared, declared_BS), *others = named.items()
+    otherwise, other = OTHERWISE[named_first]
+    naming = Naming(named_first, taxonomy, species)
+    answers = {
+        declared: Answers.from_probabilities(species, declared_BS, naming),
+        otherwise: Answers.from_probabilities(species, declared_BS, Naming(other, taxonomy, species)),
+        **{name: Answers.from_probabilities(species, p_BS, naming) for name, p_BS in others},
+    }
     declared_hits: NDArray[np.float64] | None = None
     rows = []
     for name, one in answers.items():
