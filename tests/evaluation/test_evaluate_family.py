@@ -10,9 +10,11 @@ import pytest
 
 from earthsnap_train.data.photographs import Photographs
 from earthsnap_train.errors import DataError
+from earthsnap_train.evaluation.family_metrics import distances
 from earthsnap_train.evaluation.figures import FamilyMetrics
 from earthsnap_train.evaluation.predictions import FamilyPredictions, NodePredictions
 from earthsnap_train.release.load import open_release
+from earthsnap_train.serving.answer import Words
 
 STAGE = "evaluate/family"
 
@@ -38,6 +40,31 @@ def test_the_family_is_judged_by_the_answers_that_its_release_gives(
     first = [engine.family.species[place] for place in species_BS.argmax(axis=1)]
     assert predictions.answers.first.tolist() == first
     assert metrics.top1.value == pytest.approx(np.mean(predictions.answers.first == predictions.species_id))
+
+
+@pytest.mark.parametrize("architecture", ["parent_child", "flat"])
+def test_a_family_that_names_the_nearest_first_is_judged_by_that_and_served_so(
+    tiny: Callable[..., Any], architecture: str
+) -> None:
+    usual = tiny("training=head", f"architecture={architecture}")
+    family = tiny("training=head", f"architecture={architecture}", "architecture.named_first=least_expected_distance")
+    (before, likeliest), (predictions, metrics) = judged(usual), judged(family)
+    opened = open_release(family.release())
+    words = Words(opened.engine.family, opened.taxonomy, 5)
+    settings = family.plan.stage(STAGE).settings["family"]["photographs"]
+    batches = Photographs.model_validate(settings).batches(
+        predictions.image_id.tolist(), manifest=family.out("ingest"), photographs=family.places["photographs"]
+    )
+    answer = opened.engine.answer(np.concatenate(list(batches)))
+    served = [
+        words.say(species_S[None], groups_G[None])["species"][0]["species_id"]
+        for species_S, groups_G in zip(answer.species_BS, answer.groups_BG, strict=True)
+    ]
+    assert predictions.answers.first.tolist() == served
+    assert (predictions.answers.first != before.answers.first).any()
+    assert metrics.severity.value == distances(predictions.species_id, np.asarray(served), opened.taxonomy).mean()
+    assert (metrics.named_first, likeliest.named_first) == ("least_expected_distance", "likeliest")
+    assert (metrics.answering, metrics.flat) == (likeliest.answering, likeliest.flat)
 
 
 def test_mistakes_are_misrouted_or_misnamed_and_nothing_else(tiny: Callable[..., Any]) -> None:

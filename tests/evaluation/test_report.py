@@ -126,6 +126,14 @@ def test_a_release_that_learnt_from_the_test_photographs_does_not_claim_otherwis
     assert "never seen" in Page(render(make_report(fit_on="train_val"))).text
 
 
+def test_it_says_where_not_the_likeliest_is_named_first(make_report: MakeReport) -> None:
+    usual = make_report()
+    nearest = usual.metrics.model_copy(update={"named_first": "least_expected_distance"})
+    words = "The species named first is not always the likeliest"
+    assert words not in render(usual)
+    assert words in render(usual.model_copy(update={"metrics": nearest}))
+
+
 def test_mistakes_are_split_by_cause_beside_the_ceiling_and_the_baseline(make_report: MakeReport) -> None:
     text = Page(render(make_report())).text
     for words in ("This release", "With perfect routing", "One flat network", "The parent sends"):

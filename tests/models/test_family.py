@@ -228,6 +228,13 @@ def test_a_parent_that_knows_groups_alone_leaves_the_division_to_the_child() -> 
     assert ask(family(parent_weight=0.5), root_BC, says) == ask(family(), root_BC, says)
 
 
+def test_a_release_says_what_it_names_first_only_where_that_is_not_the_likeliest_as_in_older_ones() -> None:
+    assert family().named_first == "likeliest"
+    assert "named_first" not in family().model_dump_json()
+    nearest = family().model_copy(update={"named_first": "least_expected_distance"})
+    assert Family.model_validate_json(nearest.model_dump_json()) == nearest != family()
+
+
 def test_a_release_from_before_parents_had_a_say_is_read_as_it_was_made() -> None:
     written = json.loads(family().model_dump_json())
     del written["routing"]["parent_weight"]

@@ -204,6 +204,18 @@ def test_a_loss_of_ranks_is_refused_where_there_are_none(planned: Garden) -> Non
         assert "dataset.source.ranks=[" in raised.value.remedy
 
 
+def test_a_nearest_species_is_refused_where_all_are_equally_far(planned: Garden) -> None:
+    asked = ("architecture=flat", "architecture.named_first=least_expected_distance")
+    planned.plan(*asked)
+    with pytest.raises(ConfigError) as raised:
+        planned.plan(*asked, "dataset.source.ranks=[]", f"dataset.source.root={planned.photographs / 'rosa'}")
+    assert str(raised.value).splitlines() == [
+        "architecture.named_first: the species have no higher ranks",
+        "  allowed: likeliest without ranks",
+        "  remedy:  name the ranks that the photographs' folders or table have: dataset.source.ranks=[order,family,genus]",
+    ]
+
+
 def test_lineages_are_given_to_those_alone_whose_loss_asks_for_them(planned: Garden) -> None:
     plain = planned.plan("training=full").plan
     asking = planned.plan("training=full", "training.rank_weight=0.5").plan

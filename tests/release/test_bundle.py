@@ -26,6 +26,7 @@ FAMILIES = {
     "trunks of their own": ("training=full", "training.num_epochs=1"),
     "flat": ("training=head", "architecture=flat"),
     "hard": ("training=head", "architecture.routing.kind=hard", "architecture.parent.targets=groups"),
+    "nearest first": ("training=head", "architecture.named_first=least_expected_distance"),
 }
 
 
@@ -42,7 +43,7 @@ def test_an_opened_release_gives_its_golden_answers(tiny: Callable[..., Any], op
     for answer in answers:
         data = (release / "golden" / answer["file"]).read_bytes()
         image = prepare_file(data, opened.engine.family.preprocessing, max_megapixels=178)
-        top = opened.engine.top(opened.engine.answer(image[None]).species_BS[0], 5)
+        top = opened.naming.top(opened.engine.answer(image[None]).species_BS[0], 5)
         assert [[species, round(p, 5)] for species, p in top] == answer["top"]
 
 
@@ -228,6 +229,20 @@ def test_predict_shows_a_table_and_says_what_it_could_not_read(
     assert f"{100 * answer['top'][0][1]:.1f} %" in done.stdout
     assert "broken.jpg" in done.stdout
     assert "refused (not_an_image): " in done.stdout
+
+
+def test_predict_says_why_the_likeliest_is_not_first(tiny: Callable[..., Any], earthsnap: Callable[..., Any]) -> None:
+    from earthsnap_train.release.registry import Registry
+
+    bundle = tiny(*FAMILIES["nearest first"]).out("bundle")
+    Registry(Path("registry")).register("tiny", release_digest(bundle), bundle, reasons=[], summary={}, lineage={})
+    answers = json.loads((bundle / "golden/answers.json").read_text())
+    unusual = next(one for one in answers if one["top"][0][1] < one["top"][1][1])
+    said = earthsnap("predict", str(bundle / "golden" / unusual["file"]))
+    assert said.code == 0, said.err
+    assert "The species named first is not always the likeliest" in said.out
+    first, second = (said.out.index(species) for species, _ in unusual["top"][:2])
+    assert first < second
 
 
 def test_probabilities_of_a_release_sum_to_one(tiny: Callable[..., Any]) -> None:

@@ -36,10 +36,10 @@ FAMILY = Family(
 )  # fmt: skip
 
 
-def say(*photographs: list[float], top: int = 2) -> dict[str, object]:
+def say(*photographs: list[float], top: int = 2, family: Family = FAMILY) -> dict[str, object]:
     species_PS = np.asarray(photographs, dtype=np.float32)
     groups_PG = np.stack([species_PS[:, :2].sum(axis=1), species_PS[:, 2]], axis=1)
-    return Words(FAMILY, TAXONOMY, top).say(species_PS, groups_PG)
+    return Words(family, TAXONOMY, top).say(species_PS, groups_PG)
 
 
 def test_a_certain_species_is_named_with_all_its_names() -> None:
@@ -72,6 +72,18 @@ def test_what_is_not_recognised_is_named_nothing_and_still_has_a_lineage() -> No
     assert said["reason"] == "not_recognised"
     assert said["answer"] == dict.fromkeys(("rank", "name", "scientific_name", "common_name", "probability"))
     assert [one["name"] for one in said["lineage"]] == ["Rosa", "rosa-canina"]  # type: ignore[attr-defined]
+
+
+def test_a_release_may_name_the_nearest_species_first_and_says_the_same_of_taxa() -> None:
+    nearest = FAMILY.model_copy(update={"named_first": "least_expected_distance"})
+    seen = [0.36, 0.24, 0.4]
+    said, usual = (say(seen, top=3, family=family) for family in (nearest, FAMILY))
+    for one in (said, *said["photographs"]):  # type: ignore[misc, has-type]
+        assert [row["species_id"] for row in one["species"]] == ["rosa-canina", "quercus-ilex", "rosa-rugosa"]
+        assert [row["probability"] for row in one["species"]] == [0.36, 0.4, 0.24]
+    assert [row["species_id"] for row in usual["species"]] == ["quercus-ilex", "rosa-canina", "rosa-rugosa"]  # type: ignore[attr-defined]
+    for part in ("answer", "reason", "lineage", "group"):
+        assert said[part] == usual[part]
 
 
 def test_photographs_of_one_plant_make_each_other_surer_and_each_is_shown_alone() -> None:

@@ -174,6 +174,14 @@ def test_an_ablation_begins_with_the_family_as_it_is_judged(tiny: Callable[..., 
     assert [row["name"] for row in shown] == names
 
 
+def test_what_is_named_first_teaches_no_head_again(tiny: Callable[..., Any]) -> None:
+    ablates = (SHARED, "evaluation.ablation=true")
+    plan, usual = tiny(*ablates, "architecture.named_first=least_expected_distance").plan, tiny(*ablates).plan
+    differs = {one.name for one in plan.stages if one.settings != usual.stage(one.name).settings}
+    assert differs == {"ablate", "calibrate/family", "evaluate/family", "bundle"}
+    assert plan.stage("ablate").settings["named_first"] == "least_expected_distance"
+
+
 def test_a_trunk_that_is_taught_whole_is_exported_as_it_is_declared(tiny: Callable[..., Any]) -> None:
     family = tiny(SHARED, "training=full", "backbone.looks=2", "backbone.quantization=int8")
     exported = family.plan.stage("trunk/taught").settings["backbone"]

@@ -34,7 +34,7 @@ def judge_answers(
     right_B = are_right(said_B, right_BD)
     rank_B = _ranks(roll_up, lineages.taxon_BD, said_B)
 
-    first_B1 = species_BS.max(axis=1).astype(np.float64)[:, None]
+    first_B1 = predictions.answers.confidence[:, None]
     first_right_B1 = (predictions.answers.first == predictions.species_id)[:, None]
     alone_B = answers_at(calibration.species_alone.unsure_below, first_B1)
     return Answering(

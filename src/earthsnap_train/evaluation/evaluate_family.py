@@ -23,6 +23,7 @@ from earthsnap_train.evaluation.figures import Cost, Metrics, figures
 from earthsnap_train.evaluation.gates import judge
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions, NodePredictions
 from earthsnap_train.models.family import Family, Floats, Node
+from earthsnap_train.models.naming import Naming
 from earthsnap_train.release.assemble import FamilySettings, assemble
 from earthsnap_train.serving.engine import Engine, Models
 from earthsnap_train.spec.evaluation import Gate
@@ -67,7 +68,9 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         children_B.append(answer.children_run_B)
         context.events.progress(sum(map(len, species_BS)), len(rows), "images")
     all_species_BS = np.concatenate(species_BS)
-    answers = Answers.from_probabilities(family.species, all_species_BS)
+    taxonomy = Taxonomy.read(inputs["manifest"] / "taxonomy.parquet")
+    naming = Naming(family.named_first, taxonomy, family.species)
+    answers = Answers.from_probabilities(family.species, all_species_BS, naming)
     all_groups_BG, num_children_B = np.concatenate(groups_BG), np.concatenate(children_B)
     first_B = all_groups_BG.argmax(axis=1)
     group_of = family.group_of
@@ -91,13 +94,13 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     flat_node = None
     if flat is not None:
         flat_node = Node.model_validate_json((inputs["export/flat"] / "node.json").read_bytes())
-    taxonomy = Taxonomy.read(inputs["manifest"] / "taxonomy.parquet")
     metrics = family_metrics(
         predictions,
         taxonomy,
         group_of,
         cost=Cost(multiply_adds=multiply_adds(family, all_groups_BG), latency_ms=None),
         flat_cost=Cost(multiply_adds=flat_node.multiply_adds, latency_ms=None) if flat_node else None,
+        named_first=family.named_first,
         answering=judge_answers(
             predictions, all_species_BS, family.species, taxonomy, read_calibration(inputs["calibrated"])
         ),

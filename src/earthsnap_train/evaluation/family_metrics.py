@@ -15,6 +15,7 @@ from earthsnap_train.evaluation.intervals import (
 )
 from earthsnap_train.evaluation.metrics import classifier_metrics
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions, Names
+from earthsnap_train.spec.architecture import NamedFirst
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 
@@ -26,10 +27,12 @@ def family_metrics(
     cost: Cost | None = None,
     flat_cost: Cost | None = None,
     answering: Answering | None = None,
+    named_first: NamedFirst = "likeliest",
 ) -> FamilyMetrics:
     """``group_of``: species id -> group. A burst of one plant counts as one piece of evidence in every interval.
 
-    ``answering``: see ``answering.judge_answers``, where all probabilities are at hand.
+    ``answering``: see ``answering.judge_answers``, where all probabilities are at hand. ``named_first``: how the first
+    answers of ``predictions`` were chosen.
     Raises DataError where there is no photograph.
     """
     numbers = number_clusters(predictions.cluster_id, len(predictions))
@@ -44,6 +47,7 @@ def family_metrics(
         flat=species_metrics(truth, flat, taxonomy, group_of, numbers, flat_cost) if flat else None,
         minus_flat=bootstrap(mean_of(hits - (flat.first == truth)), numbers) if flat else None,
         answering=answering,
+        named_first=named_first,
     )
 
 

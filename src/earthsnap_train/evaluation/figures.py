@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from earthsnap_train.spec.architecture import NamedFirst
 
 
 class Measured(BaseModel):
@@ -202,7 +204,8 @@ class FamilyMetrics(SpeciesMetrics):
     """``routing``: how often the parent's first choice is the true group. ``oracle_top1``: with that always right.
 
     ``minus_flat``: family minus flat top-1 on the same photographs, with a paired interval. ``answering``: None in
-    figures of releases that were made without it; its own are among the family's.
+    figures of releases that were made without it; its own are among the family's. ``named_first``: how the family's first
+    answers were chosen; ``flat`` always names the likeliest.
     """
 
     routing: Estimate
@@ -211,6 +214,7 @@ class FamilyMetrics(SpeciesMetrics):
     flat: SpeciesMetrics | None
     minus_flat: Estimate | None
     answering: Answering | None = None
+    named_first: NamedFirst = Field(default="likeliest", exclude_if="likeliest".__eq__)
 
     def summary(self) -> dict[str, float]:
         return super().summary() | (self.answering.summary() if self.answering else {})

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from earthsnap_train.errors import IntegrityError
+from earthsnap_train.models.naming import Naming
 
 NUM_ANSWERS = 5
 NODE_VERSION, FAMILY_VERSION = b"1", b"2"
@@ -62,7 +63,8 @@ FAMILY_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answers:
-    """The best few answers for each photograph, best first; ``""`` with probability 0 where there are no more.
+    """A few answers for each photograph: what is named first, then the likeliest others; ``""`` with probability 0 where
+    there are no more.
 
     ``names`` and ``probability`` are both [photographs, at most 5].
     """
@@ -71,13 +73,17 @@ class Answers:
     probability: Floats
 
     @classmethod
-    def from_probabilities(cls, classes: Sequence[str], probabilities: ArrayLike) -> Self:
-        """``probabilities`` [photographs, classes]. Of equal ones the earlier class wins; one of 0 is no answer."""
-        matrix = np.asarray(probabilities, dtype=np.float32).astype(np.float64)
+    def from_probabilities(cls, classes: Sequence[str], probabilities: ArrayLike, naming: Naming | None = None) -> Self:
+        """``probabilities`` [photographs, classes]. Of equal ones the earlier class wins; one of 0 is no answer.
+
+        ``naming``: says which of a family's species is named first; without it that is the likeliest.
+        """
+        matrix = np.asarray(probabilities, dtype=np.float32)
         assert matrix.ndim == 2, matrix.shape
         assert matrix.shape[1] == len(classes), (matrix.shape, len(classes))
-        order = np.argsort(-matrix, axis=1, kind="stable")[:, :NUM_ANSWERS]
-        probability = np.take_along_axis(matrix, order, axis=1)
+        order = np.argsort(-matrix, axis=1, kind="stable") if naming is None else naming.order(matrix, NUM_ANSWERS)
+        order = order[:, :NUM_ANSWERS]
+        probability = np.take_along_axis(matrix, order, axis=1).astype(np.float64)
         names = np.asarray(list(classes), dtype=np.str_)[order]
         return cls(names=np.where(probability > 0, names, ""), probability=probability)
 

@@ -9,6 +9,7 @@ from earthsnap_train.evaluation.figures import Estimate, FamilyMetrics, Measured
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.search_panel import SearchPanel
 from earthsnap_train.evaluation.wording import (
+    NAMED_FIRST,
     big,
     count,
     gate_words,
@@ -215,5 +216,11 @@ def environment() -> jinja2.Environment:
     )
     shared.filters |= {word.__name__: word for word in (percent, points, count, short_time, big, setting)}
     shared.globals |= {"charts": charts, "search_charts": search_charts}
-    shared.globals |= {"shade": shade, "of_hundred": of_hundred, "gate_words": gate_words, "promise": promise}
+    shared.globals |= {
+        "shade": shade,
+        "of_hundred": of_hundred,
+        "gate_words": gate_words,
+        "promise": promise,
+        "named_first": NAMED_FIRST,
+    }
     return shared

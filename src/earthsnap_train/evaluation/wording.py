@@ -1,9 +1,10 @@
 """How numbers are written for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from earthsnap_train.evaluation.figures import Calibration
 from earthsnap_train.evaluation.gates import GateResult
+from earthsnap_train.spec.architecture import NamedFirst
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -84,6 +85,15 @@ def gate_words(gate: GateResult) -> tuple[str, str, str]:
     else:
         found, asked = f"{gate.value:.4g}", f"{gate.bound:.4g}"
     return label, found, f"{'at least' if gate.direction == 'min' else 'at most'} {asked}"
+
+
+NAMED_FIRST: Mapping[NamedFirst, str] = {
+    "likeliest": "",
+    "least_expected_distance": (
+        "The species named first is not always the likeliest: it is the one that is nearest, on average and in ranks of the "
+        "taxonomy, to all that the photograph may show."
+    ),
+}
 
 
 def promise(calibration: Calibration) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from earthsnap_train.data.preprocess import Preprocessing
-from earthsnap_train.spec.architecture import ArchitectureKind, Routing
+from earthsnap_train.spec.architecture import ArchitectureKind, NamedFirst, Routing
 
 Floats = NDArray[np.float32]
 LEAST = np.float32(1e-12)  # so that nothing is impossible
@@ -52,7 +52,8 @@ class Family(BaseModel):
 
     A family with a ``flat`` architecture has the one node ``flat``. A group with one species has no child. The parent may
     be older than the species: it then lacks classes, or has some that are no more. A name less likely than
-    ``unsure_below`` rolls up; it is 0.7 in a release that was made without it.
+    ``unsure_below`` rolls up; it is 0.7 in a release that was made without it. One without ``named_first`` names the
+    likeliest first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +65,7 @@ class Family(BaseModel):
     routing: Routing | None
     preprocessing: Preprocessing
     unsure_below: float = 0.7
+    named_first: NamedFirst = Field(default="likeliest", exclude_if="likeliest".__eq__)
 
     @field_validator("routing", mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from earthsnap_train.pipeline.one_trunk import HEADS, OneTrunk
 from earthsnap_train.pipeline.plan import Plan, Stage
 from earthsnap_train.pipeline.slices import Json, of_ingest, of_network, of_photographs
 from earthsnap_train.pipeline.survey import Survey
-from earthsnap_train.pipeline.teaching import check_engine, check_names, searches_of, teaching_of
+from earthsnap_train.pipeline.teaching import check_engine, check_named_first, check_names, searches_of, teaching_of
 from earthsnap_train.spec.architecture import Flat, ParentChild, SharedTrunk
 from earthsnap_train.spec.dataset import SyntheticFlora
 from earthsnap_train.spec.run import RunSpec
@@ -71,6 +71,7 @@ class _Compiler:
             self.searches = searches_of(spec.tuning, tuned, {node: self._ranks(node) for node in tuned})
             check_engine(spec.tuning, spec.launcher)
         self._check_gates()
+        check_named_first(architecture.named_first, ranks=found.taxonomy.ranks)
 
     def stages(self) -> Iterable[Stage]:
         if isinstance(self.spec.dataset.source, SyntheticFlora):
@@ -401,6 +402,7 @@ class _Compiler:
             "species": list(self.species),
             "group_of": dict(self.grouping.group_of),
             "routing": routing,
+            "named_first": architecture.named_first,
             "photographs": of_photographs(self.spec),
         }
 

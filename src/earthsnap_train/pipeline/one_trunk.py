@@ -158,6 +158,8 @@ class OneTrunk:
             "flat": self._spec.evaluation.flat != "off",
             "quantization": self._spec.backbone.quantization,
         }
+        if kind == "ablate":
+            settings["named_first"] = self._architecture.named_first
         check = {"check": CHECK} if self._has_base else {}
         embeds = {f"embed/{group}": self._embed(group) for group in self._grouping.groups}
         return make(

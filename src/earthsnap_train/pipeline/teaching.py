@@ -6,6 +6,7 @@ from graphlib import CycleError
 from pydantic import ValidationError
 
 from earthsnap_train.errors import ConfigError, did_you_mean
+from earthsnap_train.spec.architecture import NamedFirst
 from earthsnap_train.spec.launcher import LauncherSpec, SageMaker
 from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.spec.training import OF_RANKS, Teaching, Training
@@ -51,6 +52,17 @@ def _check_option(where: str, off: str, node: str, training: Training, ranks: Se
             "the species have no higher ranks",
             where=where,
             allowed=f"{off} without ranks",
+            remedy="name the ranks that the photographs' folders or table have: dataset.source.ranks=[order,family,genus]",
+        )
+
+
+def check_named_first(named_first: NamedFirst, *, ranks: Sequence[str]) -> None:
+    """Raises ConfigError where all species are equally far from each other, so that it would say nothing."""
+    if named_first == "least_expected_distance" and not ranks:
+        raise ConfigError(
+            "the species have no higher ranks",
+            where="architecture.named_first",
+            allowed="likeliest without ranks",
             remedy="name the ranks that the photographs' folders or table have: dataset.source.ranks=[order,family,genus]",
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from earthsnap_train.data.photographs import Photographs
 from earthsnap_train.evaluation.certainty import read_calibration
 from earthsnap_train.models.family import Family, Node
-from earthsnap_train.spec.architecture import ArchitectureKind, Routing
+from earthsnap_train.spec.architecture import ArchitectureKind, NamedFirst, Routing
 from earthsnap_train.spec.model import SpecModel
 
 
@@ -18,6 +18,7 @@ class FamilySettings(SpecModel):
     species: list[str]
     group_of: dict[str, str]
     routing: Routing | None
+    named_first: NamedFirst
     photographs: Photographs
 
 
@@ -42,6 +43,7 @@ def assemble(s: FamilySettings, inputs: Mapping[str, Path]) -> tuple[Family, dic
         group_of=s.group_of,
         routing=s.routing,
         preprocessing=s.photographs.preprocessing,
+        named_first=s.named_first,
     )
     if "calibrated" in inputs:
         family = family.model_copy(update={"unsure_below": read_calibration(inputs["calibrated"]).unsure_below})

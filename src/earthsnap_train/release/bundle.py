@@ -12,7 +12,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,6 +33,7 @@ from earthsnap_train.data.originals import original_reader
 from earthsnap_train.data.preprocess import prepare_file
 from earthsnap_train.evaluation.figures import FamilyMetrics
 from earthsnap_train.models.family import Family
+from earthsnap_train.models.naming import Naming
 from earthsnap_train.release.assemble import FamilySettings, assemble
 from earthsnap_train.release.bundle_files import model_files
 from earthsnap_train.release.model_card import model_card
@@ -107,7 +108,8 @@ def _write_golden(
     longest = max(map(len, by_group.values()), default=0)
     turns = [members[turn] for turn in range(longest) for members in by_group.values() if turn < len(members)]
     read = original_reader(inputs["manifest"], inputs["photographs"])
-    words = Words(engine.family, taxonomy, NUM_ANSWERS)
+    family = engine.family
+    words, naming = Words(family, taxonomy, NUM_ANSWERS), Naming(family.named_first, taxonomy, family.species)
     answers: list[dict[str, object]] = []
     left = MAX_GOLDEN_BYTES
     for row in turns:
@@ -124,17 +126,21 @@ def _write_golden(
         )
         answer = engine.answer(image[None])
         said = words.say(answer.species_BS, answer.groups_BG)
-        top = [[species, round(float(p), 5)] for species, p in engine.top(answer.species_BS[0], NUM_ANSWERS)]
-        answers.append(
-            {
-                "file": name,
-                "species_id": row.species_id,
-                "top": top,
-                "group": said["group"]["name"],
-                "answer": {"rank": said["answer"]["rank"], "name": said["answer"]["name"]},
-            }
-        )
+        golden: dict[str, object] = {
+            "file": name,
+            "species_id": row.species_id,
+            "top": _rounded(naming.top(answer.species_BS[0], NUM_ANSWERS)),
+            "group": said["group"]["name"],
+            "answer": {"rank": said["answer"]["rank"], "name": said["answer"]["name"]},
+        }
+        if family.named_first != "likeliest":  # else probabilities alone say it
+            golden["nearly_first"] = _rounded(naming.nearly_first(answer.species_BS[0], NUM_ANSWERS))
+        answers.append(golden)
     (out / "answers.json").write_text(json.dumps(answers, indent=1))
+
+
+def _rounded(named: Iterable[tuple[str, float]]) -> list[list[object]]:
+    return [[species, round(number, 5)] for species, number in named]
 
 
 def _licences(rows: list[ManifestRow]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The photographs that lie in a release with the answers that every server of it must give."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,17 @@ from earthsnap_train.serving.runtimes import TOLERANCE, Precision
 
 @dataclass(frozen=True, kw_only=True)
 class Photograph:
-    """``species_id``: what it shows; ``top``: the likeliest species by the evaluated models, best first.
+    """``species_id``: what it shows; ``top``: what the evaluated models name first, then the likeliest others.
 
-    ``tolerance``: by how much another engine or processor may move a probability; another model moves it by more.
+    ``tolerance``: by how much another engine or processor may move a probability; another model moves it by more. Moved by
+    so much, any of ``may_be_first`` is named first.
     """
 
     name: str
     data: bytes
     species_id: str
     top: Sequence[tuple[str, float]]
+    may_be_first: Collection[str]
     tolerance: float
 
 
@@ -28,6 +30,7 @@ def read_golden(release: Path, precision: Precision) -> list[Photograph]:
     """In the order in which they were chosen: each group in turn. ``precision``: in which floats will be computed."""
     folder = release / "golden"
     quantized = Family.model_validate_json((release / "family.json").read_bytes()).quantized
+    tolerance = TOLERANCE["int8" if quantized else precision]
     answers = json.loads((folder / "answers.json").read_bytes())
     return [
         Photograph(
@@ -35,14 +38,22 @@ def read_golden(release: Path, precision: Precision) -> list[Photograph]:
             data=(folder / answer["file"]).read_bytes(),
             species_id=answer["species_id"],
             top=[(species, float(probability)) for species, probability in answer["top"]],
-            tolerance=TOLERANCE["int8" if quantized else precision],
+            may_be_first=may_be_first(answer, tolerance),
+            tolerance=tolerance,
         )
         for answer in answers
     ]
 
 
+def may_be_first(golden: Mapping[str, Any], tolerance: float) -> Collection[str]:
+    """What may be named first of a golden photograph, where probabilities are moved by as much as the tolerance."""
+    first, most = golden["top"][0]
+    nearly = golden.get("nearly_first") or [(species, most - probability) for species, probability in golden["top"]]
+    return {first, *(species for species, behind in nearly if behind <= tolerance)}
+
+
 def named(answer: Mapping[str, Any]) -> str | None:
-    """The likeliest species of a server's answer."""
+    """The species that a server's answer names first."""
     species: Sequence[Mapping[str, Any]] = answer.get("species") or ()
     return str(species[0]["species_id"]) if species else None
 
@@ -50,13 +61,12 @@ def named(answer: Mapping[str, Any]) -> str | None:
 def difference(photograph: Photograph, answer: Mapping[str, Any]) -> str | None:
     """In words, how a server's answer is not the golden one; None where it is.
 
-    Where two species were as likely as each other, within the tolerance, either may come first.
+    Where two species were as good as each other, within the tolerance, either may come first.
     """
     said = {str(one["species_id"]): float(one["probability"]) for one in answer.get("species") or ()}
-    first, likeliest = photograph.top[0]
+    first, _ = photograph.top[0]
     came = named(answer)
-    allowed = [species for species, probability in photograph.top if probability >= likeliest - photograph.tolerance]
-    if came not in allowed:
+    if came not in photograph.may_be_first:
         return f"golden photograph {photograph.name}: {first} was evaluated, {came or 'nothing'} was answered"
     for species, probability in photograph.top:
         if species in said and abs(said[species] - probability) > photograph.tolerance:

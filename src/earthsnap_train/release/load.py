@@ -3,12 +3,14 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from earthsnap_train.errors import IntegrityError
 from earthsnap_train.models.family import Family
+from earthsnap_train.models.naming import Naming
 from earthsnap_train.release.bundle_files import model_files, release_digest
 from earthsnap_train.serving.engine import Engine, Models
 from earthsnap_train.serving.runtimes import Runtime
@@ -19,6 +21,11 @@ from earthsnap_train.taxonomy.tree import Taxonomy
 class Opened:
     engine: Engine
     taxonomy: Taxonomy
+
+    @cached_property
+    def naming(self) -> Naming:
+        family = self.engine.family
+        return Naming(family.named_first, self.taxonomy, family.species)
 
 
 def verify(path: Path, *, digest: str | None = None) -> Family:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from earthsnap_train.evaluation.figures import Estimate, FamilyMetrics
-from earthsnap_train.evaluation.wording import promise
+from earthsnap_train.evaluation.wording import NAMED_FIRST, promise
 from earthsnap_train.models.family import Family
 from earthsnap_train.taxonomy.tree import Taxonomy
 
@@ -37,7 +37,7 @@ def model_card(
         "",
         "## How good it is",
         "",
-        _judged_how(metrics.num_images, taught_on),
+        f"{_judged_how(metrics.num_images, taught_on)} {NAMED_FIRST[family.named_first]}".rstrip(),
         "",
         "| | | 95 % interval |",
         "|---|---|---|",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from earthsnap_train.models.family import Family, Floats
+from earthsnap_train.models.naming import Naming
 from earthsnap_train.models.rollup import RollUp, Taxon
 from earthsnap_train.taxonomy.tree import SPECIES_RANK, Taxonomy
 
@@ -39,6 +40,7 @@ class Words:
         self.family = family
         self._top = top
         self._roll_up = RollUp(taxonomy, family.species)
+        self._naming = Naming(family.named_first, taxonomy, family.species)
         self._names: Mapping[str, dict[str, str | None]] = {
             one: {
                 "scientific_name": taxonomy.get(one).scientific_name,
@@ -78,13 +80,12 @@ class Words:
         return {"name": self.family.groups[first], "probability": round(float(groups_G[first]), _DIGITS)}
 
     def _species(self, species_S: Floats) -> list[dict[str, Any]]:
-        order = np.argsort(-species_S, kind="stable")[: self._top]
         return [
             {
-                "species_id": (one := self.family.species[place]),
+                "species_id": one,
                 **self._names[one],
-                "probability": round(float(species_S[place]), _DIGITS),
+                "probability": round(probability, _DIGITS),
                 "group": self.family.group_of[one],
             }
-            for place in order.tolist()
+            for one, probability in self._naming.top(species_S, self._top)
         ]

@@ -5,7 +5,7 @@ Shapes: B photographs, F features, S species, G groups.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -176,8 +176,3 @@ class Engine:
     def answer(self, images_BCHW: NDArray[np.uint8]) -> Answer:
         """Routes a batch through the family."""
         return _route(self.family, self.models, _Looks(self.models, images_BCHW), len(images_BCHW))
-
-    def top(self, species_S: Floats, count: int) -> Sequence[tuple[str, float]]:
-        """The likeliest species of one photograph, best first."""
-        order = np.argsort(-species_S, kind="stable")[:count]
-        return [(self.family.species[i], float(species_S[i])) for i in order]

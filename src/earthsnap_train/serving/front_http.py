@@ -96,7 +96,7 @@ class Answer:
 
     @property
     def species(self) -> str | None:
-        """The likeliest, however sure the answer is."""
+        """The one named first, however sure the answer is."""
         try:
             return str(self._said["species"][0]["species_id"])
         except (LookupError, TypeError):

@@ -44,6 +44,10 @@ class Certainty(SpecModel):
     unsure_below: AtLeastHalf | None
 
 
+# Which species stands first among those that a photograph may show (``models.naming``).
+NamedFirst = Literal["likeliest", "least_expected_distance"]
+
+
 class Heads(SpecModel):
     """Linear heads on the features of one trunk, each solved to its optimum (L2-regularised logistic regression).
 
@@ -75,6 +79,7 @@ class ParentChild(SpecModel):
 
     kind: Literal["parent_child"]
     certain: Certainty
+    named_first: NamedFirst
     parent: Parent
     routing: Routing
 
@@ -93,6 +98,7 @@ class SharedTrunk(SpecModel):
 
     kind: Literal["shared_trunk"]
     certain: Certainty
+    named_first: NamedFirst
     parent: TrunkParent
     keep_parent: KeepParent
     heads: Heads
@@ -104,6 +110,7 @@ class Flat(SpecModel):
 
     kind: Literal["flat"]
     certain: Certainty
+    named_first: NamedFirst
 
 
 ArchitectureKind = Literal["parent_child", "shared_trunk", "flat"]

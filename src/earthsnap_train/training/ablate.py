@@ -17,6 +17,7 @@ from earthsnap_train.data.examples import Examples
 from earthsnap_train.evaluation.ablation import variations
 from earthsnap_train.evaluation.intervals import number_clusters
 from earthsnap_train.models.family import Floats, Node
+from earthsnap_train.spec.architecture import NamedFirst
 from earthsnap_train.taxonomy.tree import Taxonomy
 from earthsnap_train.training.cascade import Cascade, Shown, Solved, Targets, class_of_parent, solve_node
 from earthsnap_train.training.heads import CANDIDATES, Settings, device_of, read_originals, read_shown
@@ -25,8 +26,12 @@ from earthsnap_train.training.logistic import Lesson
 Probabilities = Floats
 
 
+class AblateSettings(Settings):
+    named_first: NamedFirst
+
+
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
-    s = Settings.model_validate(settings)
+    s = AblateSettings.model_validate(settings)
     torch.set_num_threads(context.resources.threads)
     test = read_originals(inputs, list(s.groups), "test")
     clusters = [
@@ -40,7 +45,9 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         context.events.progress(len(named), len(named) + 1, "variations")
     group_of = {species: group for group, members in s.groups.items() for species in members}
     taxonomy = Taxonomy.read(inputs["manifest"] / "taxonomy.parquet")
-    rows = variations(list(group_of), test.species_N, named, taxonomy, group_of, number_clusters(clusters, len(test)))
+    rows = variations(
+        list(group_of), test.species_N, named, taxonomy, group_of, number_clusters(clusters, len(test)), s.named_first
+    )
     (out / "ablation.json").write_text(json.dumps([row.model_dump() for row in rows], indent=1))
 
 

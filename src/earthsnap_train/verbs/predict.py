@@ -11,6 +11,7 @@ from earthsnap_train.data.image_file import ImageRefused
 from earthsnap_train.data.preprocess import prepare_file
 from earthsnap_train.data.scan import is_photograph
 from earthsnap_train.errors import ConfigError, NotFoundError, did_you_mean
+from earthsnap_train.evaluation.wording import NAMED_FIRST
 from earthsnap_train.release.deployments import Deployments
 from earthsnap_train.release.load import Opened, open_release
 from earthsnap_train.release.registry import Registry, Release
@@ -39,6 +40,8 @@ def run(spec: RunSpec) -> tuple[int, None]:
         print(json.dumps({"release": release.name, "photographs": answers}, indent=1, ensure_ascii=False))  # noqa: T201
     else:
         _show(answers, console)
+        if why_first := NAMED_FIRST[opened.engine.family.named_first]:
+            console.print(why_first, markup=False, style="dim")
     return (2 if any("refused" in answer for answer in answers) else 0), None
 
 
@@ -96,13 +99,13 @@ def _answer(photo: Path, opened: Opened, top: int, max_megapixels: float) -> dic
             "group": family.group_of[species],
             "probability": round(probability, 4),
         }
-        for species, probability in engine.top(answer.species_BS[0], top)
+        for species, probability in opened.naming.top(answer.species_BS[0], top)
     ]
     return {"photograph": str(photo), "species": named}
 
 
 def _show(answers: Sequence[dict[str, object]], console: Console) -> None:
-    """A photograph's path on a line of its own, however long it is; beneath it what is on it, likeliest first."""
+    """A photograph's path on a line of its own, however long it is; beneath it what is on it."""
     named = [one for answer in answers for one in _species(answer)]
     width = max((len(one["scientific_name"]) for one in named), default=0)
     common_width = max((len(one["common_name"] or "") for one in named), default=0)
