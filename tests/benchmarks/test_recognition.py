@@ -13,7 +13,7 @@ HERE = Path(__file__).parents[2] / "benchmarks" / "recognition"
 sys.path.append(str(HERE))  # scripts beside one another, no package
 
 from embed import joined  # noqa: E402
-from extras import least_expected_distance, likeliest, with_parents_view  # noqa: E402
+from extras import least_expected_distance, likeliest  # noqa: E402
 from figures import Resampled  # noqa: E402
 from folds import Few, Fold, fold_of  # noqa: E402
 from methods import BARE, FLAT, OURS, Said, Teacher  # noqa: E402
@@ -153,19 +153,6 @@ def test_the_species_that_is_nearest_to_all_is_named() -> None:
     said = least_expected_distance(Said(val_BS=p_BS, test_BS=p_BS), distance_SS)
     assert said.named is not None
     assert said.named[1].tolist() == [1]
-
-
-def test_a_parents_view_moves_nothing_between_groups() -> None:
-    generator = np.random.default_rng(0)
-    family, flat = (generator.dirichlet(np.ones(4), 50).astype(np.float32) for _ in range(2))
-    mixed = with_parents_view(
-        Said(val_BS=family, test_BS=family),
-        Said(val_BS=flat, test_BS=flat),
-        np.asarray([0, 0, 1, 1]),
-        flat.argmax(axis=1),
-    )
-    assert mixed.note != "child 1"
-    np.testing.assert_allclose(mixed.test_BS[:, :2].sum(axis=1), family[:, :2].sum(axis=1), rtol=1e-4)
 
 
 def test_what_makes_val_likeliest_is_chosen() -> None:

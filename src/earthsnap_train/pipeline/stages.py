@@ -54,14 +54,14 @@ KINDS: Mapping[str, Kind] = {
     # -> what they are worth
     "evaluate": Kind(run="evaluation.evaluate_node:run", revision=1, libraries=("onnxruntime", "pillow")),
     "evaluate_heads": Kind(run="evaluation.evaluate_heads:run", revision=1, libraries=("onnxruntime",)),
-    "ablate": Kind(run="training.ablate:run", revision=1, libraries=("torch", "scipy"), uses_gpu=True),
+    "ablate": Kind(run="training.ablate:run", revision=2, libraries=("torch", "scipy"), uses_gpu=True),
     "calibrate": Kind(run="evaluation.calibrate_family:run", revision=1, libraries=("onnxruntime", "pillow")),
     "evaluate_family": Kind(run="evaluation.evaluate_family:run", revision=5, libraries=("onnxruntime", "pillow")),
     # -> a release that waits for a person
     "bundle": Kind(run="release.bundle:run", revision=5, libraries=("onnxruntime", "pillow")),
     "report": Kind(run="evaluation.write_report:run", revision=4, libraries=("pillow",)),
     # beside a release: what could be declared better
-    "advise": Kind(run="advice.advise:run", revision=1, libraries=("torch", "scipy", "pillow"), parallel_inside=True),
+    "advise": Kind(run="advice.advise:run", revision=2, libraries=("torch", "scipy", "pillow"), parallel_inside=True),
 }
 
 
