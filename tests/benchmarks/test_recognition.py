@@ -85,7 +85,7 @@ def test_a_pair_that_is_known_from_elsewhere_joins_two_clusters() -> None:
 def test_families_and_flat_heads_name_what_lies_apart(fold: Fold) -> None:
     teacher = Teacher(fold, device="cpu")
     truth = [fold.species.index(name) for name in fold.test.species_N.tolist()]
-    for recipe in (FLAT, OURS, replace(BARE, parent="groups", features="root", looks=(0, 1))):
+    for recipe in (FLAT, OURS, replace(BARE, parent="groups", looks=(0, 1))):
         said = teacher.said(recipe)
         assert np.mean(said.test_BS.argmax(axis=1) == truth) > 0.9
         np.testing.assert_allclose(said.test_BS.sum(axis=1), 1, rtol=1e-4)
