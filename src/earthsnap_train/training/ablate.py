@@ -5,7 +5,7 @@ calibration on val.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from earthsnap_train.training.heads import CANDIDATES, Settings, device_of, read
 from earthsnap_train.training.logistic import Lesson
 
 Probabilities = Floats
+WHITENING = 0.2  # tried where none is declared
 
 
 class AblateSettings(Settings):
@@ -39,10 +40,11 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     ]
     taught = Node.model_validate_json((inputs["heads"] / "parent" / "node.json").read_bytes()).targets
     bench = _Bench(s, inputs, device_of(context))
+    ways = bench.ways(test.as_served, taught)
     named: dict[str, Probabilities] = {}
-    for name, p_BS in bench.named(test, taught):
-        named[name] = p_BS
-        context.events.progress(len(named), len(named) + 1, "variations")
+    for name, way in ways.items():
+        named[name] = way()
+        context.events.progress(len(named), len(ways), "variations")
     group_of = {species: group for group, members in s.groups.items() for species in members}
     taxonomy = Taxonomy.read(inputs["manifest"] / "taxonomy.parquet")
     rows = variations(
@@ -61,44 +63,54 @@ class _Bench:
         self.everything = Shown.all_of(self.shown.values())
         self.val = read_originals(inputs, list(s.groups), "val")
 
-    def named(self, test: Shown, taught: Targets) -> Iterator[tuple[str, Probabilities]]:
-        s, seen_NF = self.s, test.as_served
-        declared = self.cascade(taught, s.lesson)
-        yield "as declared", declared.answer(seen_NF).species_BS
-        parents = {targets: self.parent(targets, s.lesson) for targets in CANDIDATES if targets != taught}
-        for targets, parent in parents.items():
-            yield f"parent taught {targets}", replace(declared, parent=parent).answer(seen_NF).species_BS
-
-        def routed(**changes: object) -> Probabilities:
-            return replace(declared, routing=s.routing.model_copy(update=changes)).answer(seen_NF).species_BS
-
-        other = "soft" if s.routing.kind == "hard" else "hard"
-        yield f"{other} routing", routed(kind=other)
+    def ways(self, seen_NF: Floats, taught: Targets) -> Mapping[str, Callable[[], Probabilities]]:
+        """What is varied -> how these photographs are named then."""
+        lesson, routing = self.s.lesson, self.s.routing
+        heads = lesson.heads
+        declared = self.cascade(taught, lesson)
+        parents = {taught: declared.parent} | {
+            targets: self.parent(targets, lesson) for targets in CANDIDATES if targets != taught
+        }
         raw = {group: child.at(1.0) for group, child in declared.children.items()}
-        uncalibrated = replace(declared, parent=declared.parent.at(1.0), children=raw)
-        yield "no temperatures", uncalibrated.answer(seen_NF).species_BS
-        if s.routing.parent_weight:
-            yield "children divide their groups alone", routed(parent_weight=0.0)
-        else:
-            yield "parent and child divide a group", routed(parent_weight=0.5)
-        heads = s.lesson.heads
-        if heads.imbalance == "logit_adjustment":
-            yield "no logit adjustment", self.taught_as(taught, {"imbalance": "none"}, seen_NF)
-        else:
-            yield "logit adjustment", self.taught_as(taught, {"imbalance": "logit_adjustment"}, seen_NF)
-        name = "features instead of their roots" if heads.roots else "roots of the features"
-        yield name, self.taught_as(taught, {"roots": not heads.roots}, seen_NF)
-        name = "features not whitened" if heads.whitening else "whitened features"
-        yield name, self.taught_as(taught, {"whitening": 0.0 if heads.whitening else 0.2}, seen_NF)
-        if self.everything.features_NVF.shape[1] > 1:
-            yield "mirror images not taught", self.cascade(taught, s.lesson, views=1).answer(seen_NF).species_BS
-        # A parent taught species is a flat head.
-        yield "one flat head", ({taught: declared.parent} | parents)["species"].probabilities(seen_NF)
 
-    def taught_as(self, targets: Targets, changes: Mapping[str, object], seen_NF: Floats) -> Probabilities:
-        lesson = self.s.lesson
-        changed = lesson.model_copy(update={"heads": lesson.heads.model_copy(update=changes)})
-        return self.cascade(targets, changed).answer(seen_NF).species_BS
+        def of(cascade: Cascade) -> Callable[[], Probabilities]:
+            return lambda: cascade.answer(seen_NF).species_BS
+
+        def routed(**changes: object) -> Callable[[], Probabilities]:
+            return of(replace(declared, routing=routing.model_copy(update=changes)))
+
+        def solved(**changes: object) -> Callable[[], Probabilities]:
+            changed = lesson.model_copy(update={"heads": heads.model_copy(update=changes)})
+            return lambda: self.cascade(taught, changed).answer(seen_NF).species_BS
+
+        ways = {"as declared": of(declared)}
+        ways |= {
+            f"parent taught {targets}": of(replace(declared, parent=parents[targets]))
+            for targets in CANDIDATES
+            if targets != taught
+        }
+        other = "soft" if routing.kind == "hard" else "hard"
+        ways[f"{other} routing"] = routed(kind=other)
+        ways["no temperatures"] = of(replace(declared, parent=declared.parent.at(1.0), children=raw))
+        if routing.parent_weight:
+            ways["children divide their groups alone"] = routed(parent_weight=0.0)
+        else:
+            ways["parent and child divide a group"] = routed(parent_weight=0.5)
+        if heads.imbalance == "logit_adjustment":
+            ways["no logit adjustment"] = solved(imbalance="none")
+        else:
+            ways["logit adjustment"] = solved(imbalance="logit_adjustment")
+        ways["features instead of their roots" if heads.roots else "roots of the features"] = solved(
+            roots=not heads.roots
+        )
+        if heads.whitening:
+            ways["features not whitened"] = solved(whitening=0.0)
+        else:
+            ways["whitened features"] = solved(whitening=WHITENING)
+        if self.everything.features_NVF.shape[1] > 1:
+            ways["mirror images not taught"] = lambda: self.cascade(taught, lesson, views=1).answer(seen_NF).species_BS
+        ways["one flat head"] = lambda: parents["species"].probabilities(seen_NF)  # which a parent taught species is
+        return ways
 
     def cascade(self, targets: Targets, lesson: Lesson, *, views: int | None = None) -> Cascade:
         children = {
