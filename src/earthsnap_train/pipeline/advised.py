@@ -108,7 +108,7 @@ def remember_folder(store: Store, folder: Path) -> None:
 def pages_of(store: Store, image_id: str, uris: Collection[str]) -> Iterator[Path]:
     """Pages of advice, and their figures, that may show the photograph. Groupings and lists of labels show none."""
     for reached in store.advised.read_text().splitlines() if store.advised.exists() else []:
-        folder = store.root.resolve() / reached
+        folder = (store.root / reached).resolve()
         if _shows(folder / FIGURES, {image_id, *uris}):
             yield from (page for name in (PAGE, FIGURES) if (page := folder / name).exists())
 

@@ -42,8 +42,8 @@ TRACKED = ("wandb", "tensorboard")  # with pictures, pages and manifests; tables
 class Traces:
     """Where a photograph is. ``uris``: as sources name it. ``taught``, ``judged``: releases that learnt from it, or not.
 
-    ``reports``, ``tracked``: pages of runs and of advice, and folders of runs, that may show it. ``uploads``: what W&B may have of it, in words.
-    ``datasets``: versions that list it.
+    ``reports``, ``tracked``: pages of runs and of advice, and folders of runs, that may show it. ``uploads``: what W&B may
+    have of it, in words. ``datasets``: versions that list it.
     """
 
     image_id: str

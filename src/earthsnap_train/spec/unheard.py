@@ -26,7 +26,9 @@ def check_heard(spec: RunSpec, typed: Sequence[str]) -> None:
         if part != "training" or key.partition(".")[0] not in Teaching.model_fields or key in (*HEARD, *OFF):
             continue
         own = INSTEAD.get(key, key)
-        instead = f"architecture.heads.{own} is theirs" if own in Heads.model_fields else "architecture.heads has theirs"
+        instead = (
+            f"architecture.heads.{own} is theirs" if own in Heads.model_fields else "architecture.heads has theirs"
+        )
         raise ConfigError(
             "it changes nothing here: the trunk stays as it is, and its heads are solved rather than trained",
             where=where,
