@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import binom
 
 from earthsnap_train.models.family import Family
 from earthsnap_train.release.golden import Photograph, difference, named, read_golden
@@ -107,6 +106,8 @@ class _Stage:
         return difference(photograph, reply.json)
 
     async def accuracy(self) -> Check:
+        from scipy.stats import binom  # half a second, which nobody else who rolls out should wait for
+
         served = sum(named(r.json) == p.species_id for p, r in zip(self.golden, self.replies, strict=True))
         evaluated = sum(photograph.top[0][0] == photograph.species_id for photograph in self.golden)
         num = len(self.golden)
