@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/python -m earthsnap_train +experiment=plants
 
+# A file's tests stay together, so that what they share is made once; in their order, so that the longest are not the last.
 test: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

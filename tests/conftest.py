@@ -107,6 +107,30 @@ def earthsnap_process(tmp_path: Path) -> Callable[..., Said]:
     return call
 
 
+# ---- what is made once, however many workers test
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this session share. Whoever makes something in it does so by ``once``."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """``folder``, which ``make`` fills where no worker has yet; all others wait for it. Only to be read."""
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            making = folder.with_name(f"{folder.name}.making")
+            shutil.rmtree(making, ignore_errors=True)  # of one that failed
+            making.mkdir()
+            make(making)
+            making.rename(folder)
+    return folder
+
+
 # ---- a run that many tests look at
 
 
@@ -132,11 +156,10 @@ class FinishedRun:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """The demo made small, run once however many workers test, and told to every tracker."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished_run"
-    said = folder / "said.json"
+def finished_run(made: Path) -> FinishedRun:
+    """The demo made small, and told to every tracker."""
+    folder = made / "finished_run"  # known from the start, since what is written in it names it
+    said = made / "finished_run.json"
     with FileLock(f"{folder}.lock"):
         if not said.exists():
             folder.mkdir()
@@ -200,23 +223,23 @@ SMALL = (
 
 @dataclass(frozen=True)
 class Tiny:
-    """A declaration's plan; each of its stages runs once, when it is first asked for, and equal ones are shared."""
+    """A declaration's plan; each of its stages runs once, when it is first asked for, and equal ones are shared.
+
+    ``root``: this declaration's own; ``done``: what stages wrote, shared with all others.
+    """
 
     spec: RunSpec
     plan: Plan
     root: Path
     places: Mapping[str, Path]
-    done: dict[str, Path]
+    done: Path
 
     def out(self, name: str) -> Path:
         """What a stage wrote; it and what it needs run first where they have not."""
         stage = self.plan.stage(name)
         made_of = json.dumps([stage.kind, stage.settings, sorted(map(str, self.inputs(stage).items()))], sort_keys=True)
-        if made_of not in self.done:
-            folder = self.root / name.replace("/", "--")
-            self.run(name, folder)
-            self.done[made_of] = folder
-        return self.done[made_of]
+        key = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+        return once(self.done / f"{stage.kind}-{key}", lambda folder: self.run(name, folder))
 
     def run(self, name: str, out: Path, **changes: Any) -> None:
         """Runs one stage again. ``changes``: of its ``settings`` or ``inputs``, else of the context."""
@@ -225,7 +248,7 @@ class Tiny:
         stage = self.plan.stage(name)
         settings = stage.settings | changes.pop("settings", {})
         inputs = self.inputs(stage) | changes.pop("inputs", {})
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=True)
         scratch = out.with_name(f"{out.name}.scratch")
         scratch.mkdir(exist_ok=True)
         function(stage.kind)(settings, inputs, out, replace(Context(scratch=scratch), **changes))
@@ -262,7 +285,7 @@ def _tiny_photographs(root: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiny]:
+def tiny(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiny]:
     """Overrides as on the command line -> the family that they declare; equal ones share what they did."""
     from hydra import compose, initialize_config_dir
 
@@ -270,20 +293,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiny]:
     from earthsnap_train.pipeline.prepare import prepare
     from earthsnap_train.pipeline.store import Store
 
-    photographs = tmp_path_factory.mktemp("photographs")
-    _tiny_photographs(photographs)
-    made: dict[tuple[str, ...], Tiny] = {}
-    done: dict[str, Path] = {}
+    photographs = once(made / "photographs", _tiny_photographs)
+    known: dict[tuple[str, ...], Tiny] = {}
 
     def make(*overrides: str) -> Tiny:
-        if overrides not in made:
+        if overrides not in known:
             root = tmp_path_factory.mktemp("tiny")
             paths = [f"paths.{name}={root}/{name}" for name in ("store", "outputs", "registry", "groupings")]
             with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
                 source = f"dataset.source.root={photographs}"
                 spec = through_the_door(compose("config", [*SMALL, source, *paths, *overrides]))
             prepared = prepare(spec, Store(root / "store"))
-            made[overrides] = Tiny(spec, prepared.plan, root / "stages", prepared.places, done)
-        return made[overrides]
+            known[overrides] = Tiny(spec, prepared.plan, root, prepared.places, made)
+        return known[overrides]
 
     return make

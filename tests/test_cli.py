@@ -318,6 +318,14 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "-m +experiment=plants hydra.sweeper.objectives={family.top1:more}",
         ["hydra.sweeper.objectives.family.top1: got 'more'", "maximize, minimize"],
     ),
+    "a setting of a training where nothing is trained": (
+        "plan +experiment=plants training.lr=0.01",
+        ["training.lr: it changes nothing here", "the trunk stays as it is", "architecture.heads", "head_then_full"],
+    ),
+    "a search of such settings": (
+        "-m +experiment=plants tuning=quick hydra.sweeper.sampler=tpe",
+        ["training.lr: it changes nothing here", "architecture.heads", "head_then_full"],
+    ),
     "an interval in a grid": (
         "-m +experiment=plants training.lr=interval(0.001,0.1)",
         ["training.lr: a grid cannot go through all numbers", "0.001,0.01", "hydra.sweeper.sampler=tpe"],
@@ -466,7 +474,7 @@ def test_completion_speaks(earthsnap_process: Callable[..., Said]) -> None:
 
 
 def test_a_sweep_tells_of_every_job_and_leaves_with_the_worst_code(earthsnap: Command) -> None:
-    said = earthsnap("plan", "+experiment=plants", "-m", "training.lr=0.1,slow,0.2")
+    said = earthsnap("plan", "+experiment=plants", "-m", "training.label_smoothing=0.1,much,0.2")
 
     assert said.code == 2
     assert said.err.count("error:") == 1

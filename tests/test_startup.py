@@ -37,7 +37,7 @@ def imported(*arguments: str, cwd: Path) -> set[str]:
         "schema",
         "gc",
         "plan +experiment=plants debug=true --json",
-        "plan -m +experiment=plants training.lr=0.1,0.2",
+        "plan -m +experiment=plants seed=1,2",
         f"plan +experiment=plants {' '.join(ON_SAGEMAKER)}",
     ],
 )
@@ -60,3 +60,11 @@ def test_predict_answers_without_torch(finished_run: FinishedRun) -> None:
     modules = imported("predict", os.fspath(photograph), cwd=finished_run.folder)
 
     assert not {name.partition(".")[0] for name in modules} & (HEAVY - {"onnxruntime"})
+
+
+def test_what_teaches_networks_imports_no_tracker_and_leaves_it_to_others(tmp_path: Path) -> None:
+    code = "import sys, earthsnap_train.training.network; print('wandb' in sys.modules); import wandb; print(wandb.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "wandb"]

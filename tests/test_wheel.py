@@ -32,7 +32,7 @@ def test_the_wheel_carries_conf_templates_and_launchers(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "evaluate/family" in done.stdout
     swept = subprocess.run(
-        [sys.executable, "-m", "earthsnap_train", "plan", "-m", "+experiment=plants", "training.lr=0.1,0.2"],
+        [sys.executable, "-m", "earthsnap_train", "plan", "-m", "+experiment=plants", "seed=1,2"],
         cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "site"), "PATH": ""}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert swept.returncode == 0, swept.stderr

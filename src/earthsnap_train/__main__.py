@@ -220,7 +220,16 @@ def _quoted(text: str) -> str:
 
 def _perform(composed: Any) -> "Ended":
     """Tells every error itself, so that one job of a sweep never hides another's."""
-    return _perform_spec(lambda: through_the_door(composed), show=composed.get("traceback") is True)
+    from hydra.core.hydra_config import HydraConfig
+
+    from earthsnap_train.spec.unheard import check_heard
+
+    def read() -> "RunSpec":
+        spec = through_the_door(composed)
+        check_heard(spec, HydraConfig.get().overrides.task)
+        return spec
+
+    return _perform_spec(read, show=composed.get("traceback") is True)
 
 
 def _perform_declared(arguments: Sequence[str]) -> int:

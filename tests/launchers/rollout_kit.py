@@ -135,6 +135,8 @@ class RolloutKit:
 
 @contextmanager
 def ended_afterwards(kit: RolloutKit) -> Iterator[RolloutKit]:
+    from tests.serving.endpoint_kit import sweep
+
     try:
         yield kit
     finally:
@@ -148,6 +150,8 @@ def ended_afterwards(kit: RolloutKit) -> Iterator[RolloutKit]:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
         psutil.wait_procs(left, timeout=10)
+        for endpoint in ENDPOINTS:
+            sweep(Place(kit.registry.root, FAMILY, endpoint))
 
 
 def orders_of(spec_file: Path, endpoint: EndpointName) -> Path:

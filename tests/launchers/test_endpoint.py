@@ -131,6 +131,17 @@ def test_stopping_ends_it_with_its_servers_and_stopping_again_changes_nothing(ki
     assert not kit.local.stop()
 
 
+def test_one_that_is_told_to_end_while_it_starts_leaves_nothing_either(kit: EndpointKit) -> None:
+    kit.want(OLD)
+    process = subprocess.Popen(kit.command)
+    while (running := kit.place.running()) is None:
+        time.sleep(0.001)
+    process.terminate()
+
+    assert process.wait(timeout=60) == 0
+    assert not Path(running.sockets).exists()
+
+
 def test_a_command_that_fails_is_told_with_the_last_lines_of_its_log(tmp_path: Path) -> None:
     kit = EndpointKit(tmp_path)
     command = ["sh", "-c", "echo one; echo the disk is on fire >&2; exit 3"]

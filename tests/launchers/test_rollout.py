@@ -1,6 +1,7 @@
 """Rollouts as they run: real processes, real traffic; only what answers for a release is a stand-in that can misbehave."""
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -13,16 +14,28 @@ import pytest
 from earthsnap_train.errors import ConfigError, StageError
 from earthsnap_train.release.deployments import Rollout
 from launchers.rollout import DrivenElsewhere
+from tests.conftest import once
 from tests.launchers.rollout_kit import FAMILY, FIRST, SECOND, RolloutKit, ended_afterwards, make_release
 from tests.serving.endpoint_kit import Traffic, load
 
 
-@pytest.fixture
-def kit(tmp_path: Path) -> Iterator[RolloutKit]:
-    """The first release is live, the second approved."""
-    with ended_afterwards(RolloutKit(tmp_path)) as kit:
+def first_live(folder: Path) -> None:
+    """A registry whose first release was rolled out to endpoints that are no more."""
+    with ended_afterwards(RolloutKit(folder)) as kit:
         make_release(kit.registry, seed=1)
         kit.roll_out(FIRST)
+
+
+@pytest.fixture
+def kit(tmp_path: Path, made: Path) -> Iterator[RolloutKit]:
+    """The first release is live, the second approved."""
+    shutil.copytree(once(made / "first_live", first_live) / "registry", tmp_path / "registry")
+    with ended_afterwards(RolloutKit(tmp_path)) as kit:
+        kit.endpoints["prod"].ensure()
+        deadline = time.monotonic() + 60
+        while not kit.endpoints["prod"].observe().ready:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         make_release(kit.registry, seed=2)
         yield kit
 

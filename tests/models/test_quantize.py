@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ def kinds_in(path: Path) -> set[str]:
 
 def test_drawings_are_the_same_every_time_and_all_different() -> None:
     preprocessing = Preprocessing(image_px=32, crop_fraction=1.0, interpolation="bilinear")
-    once, again = (np.stack(list(drawings(preprocessing))) for _ in range(2))
+    once = np.stack(list(drawings(preprocessing)))
+    again = np.stack(list(islice(drawings(preprocessing), 8)))
 
     assert once.shape == (NUM_CALIBRATED, 3, 32, 32)
-    assert np.array_equal(once, again)
+    assert np.array_equal(once[:8], again)
     assert len({image.tobytes() for image in once}) == NUM_CALIBRATED
 
 

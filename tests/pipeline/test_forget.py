@@ -8,8 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from earthsnap_train.advice.files import write_files
 from earthsnap_train.errors import NotFoundError
 from earthsnap_train.evaluation.predictions import FamilyPredictions
+from earthsnap_train.pipeline.advised import remember_folder
 from earthsnap_train.pipeline.forget import Traces, find_traces, forget
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.release.load import verify
@@ -68,6 +70,9 @@ def test_what_was_made_of_it_is_gone_and_splits_stay(place: Path) -> None:
     for copies in ("scratch", "sagemaker"):
         (store.root / copies).mkdir(exist_ok=True)
         (store.root / copies / "photograph.jpg").write_text("a copy of it")
+    advice = place / "advice"
+    remember_folder(store, advice)
+    write_files(advice, {"advice.html": "with its picture", "by-look.yaml": "a: b"})
     traces = _traces(place, image_id)
     page = Page()
     forget(traces, store, Registry(place / "registry", catalogue=page))
@@ -89,6 +94,7 @@ def test_what_was_made_of_it_is_gone_and_splits_stay(place: Path) -> None:
     assert not (release / "report").exists()
     assert not list((place / "outputs").glob("*/*/report.html"))
     assert not list((place / "outputs").glob("*/*/comparison.html"))
+    assert [left.name for left in advice.iterdir()] == ["by-look.yaml"]
     assert image_id not in FamilyPredictions.read(said).image_id
     assert len(FamilyPredictions.read(said)) == was_judged - 1
     assert store.forgotten.read_text().split() == [image_id]

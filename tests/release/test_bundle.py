@@ -121,7 +121,8 @@ def test_equal_declarations_in_other_folders_are_one_release(tiny: Callable[...,
     first = tiny("training=head")
     shutil.copytree(first.places["photographs"], tmp_path / "elsewhere")
     places = {**first.places, "photographs": tmp_path / "elsewhere"}
-    again = replace(first, root=tmp_path / "again", places=places, done={})
+    (tmp_path / "again").mkdir()
+    again = replace(first, root=tmp_path / "again", places=places, done=tmp_path / "again")
     assert release_digest(again.out("bundle")) == release_digest(first.out("bundle"))
     assert files_of(again.out("bundle")) == files_of(first.out("bundle"))
     for name in files_of(first.out("bundle")):

@@ -1,6 +1,7 @@
 """What goes up to W&B's service, from this folder or a copied one, and what happens when nobody answers any more."""
 
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -155,15 +156,19 @@ def test_a_link_that_is_refused_holds_up_none_behind_it(told: TrackedFamily, fol
 
 @pytest.mark.slow
 def test_no_copy_of_what_went_up_is_left_outside_the_runs_folder(
-    told: TrackedFamily, folder: Path, tmp_path: Path, arrived: Arrived
+    told: TrackedFamily, folder: Path, tmp_path: Path, arrived: Arrived, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(told, folder)
+    (tmp_path / "t").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "t"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
 
     assert not upload(folder, most_s=LONG_S).missing
 
     left = {path for path in (tmp_path / ".cache").rglob("*") if path.is_file() and path.suffix != ".log"}
     assert left == set()
     assert not (folder / "wandb" / "cache").exists()
+    assert list((tmp_path / "t").iterdir()) == []
 
 
 @pytest.mark.slow

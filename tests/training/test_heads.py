@@ -194,6 +194,17 @@ def test_whether_a_trunk_is_taught_is_said_for_the_whole_family(tiny: Callable[.
     assert said.value.where == "nodes.trunk.method"
 
 
+def test_whether_mirror_images_count_is_said_for_trunk_and_heads_at_once(tiny: Callable[..., Any]) -> None:
+    own = "+nodes.trunk.augmentation={scale_min: 0.9, ratio_max: 1.2, rotation_deg: 0, horizontal_flip: %s, \
+colour_jitter: null, random_erasing: null, mixup: null, cutmix: null}"
+    with pytest.raises(ConfigError, match="a mirror image shows the same species") as said:
+        tiny(SHARED, "training=full", own % "false")
+    assert said.value.where == "nodes.trunk.augmentation.horizontal_flip"
+    assert said.value.allowed == "true, as training.augmentation.horizontal_flip is"
+    taught = tiny(SHARED, "training=full", own % "true").plan.stage("train/trunk").settings["training"]
+    assert taught["augmentation"]["scale_min"] == 0.9
+
+
 def test_a_group_without_a_photograph_to_learn_from_is_named(tiny: Callable[..., Any], tmp_path: Path) -> None:
     family = tiny(SHARED)
     with pytest.raises(DataError, match="no photograph of quercus-ilex, quercus-robur") as said:

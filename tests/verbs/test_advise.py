@@ -9,6 +9,8 @@ import pytest
 
 from earthsnap_train.advice.figures import GroupingFigures
 from earthsnap_train.evaluation.figures import Estimate
+from earthsnap_train.pipeline.advised import pages_of
+from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.job import Advise
 from earthsnap_train.verbs.advise import command
 from tests.conftest import FinishedRun, Said
@@ -101,6 +103,8 @@ def test_it_proposes_writes_and_says_what_to_type_next(
     }  # fmt: skip
     assert "data:image" in (folder / "advice.html").read_text()
     assert "data:image" not in said.out
+    store, clearest = Store(tmp_path / "store"), found["species"][0]["clearest"]
+    assert {page.name for page in pages_of(store, "0", [clearest])} == {"advice.html", "advice.json"}
 
     file = next(folder.glob("by-*.yaml"))
     regrouped = earthsnap("regroup", *typed, "grouping=file", f"grouping.file={file}", "--json")

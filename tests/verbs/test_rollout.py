@@ -14,7 +14,8 @@ from earthsnap_train.release.bundle_files import release_digest
 from earthsnap_train.release.registry import Registry
 from earthsnap_train.serving.front_place import Place
 from tests.conftest import Said, environment, program
-from tests.serving.endpoint_kit import free_port, load
+from tests.launchers.rollout_kit import ENDPOINTS
+from tests.serving.endpoint_kit import free_port, load, sweep
 
 QUICK = (
     "deployment.stage.tests.load_s=1",
@@ -51,8 +52,8 @@ class Typed:
 
     def processes(self) -> list[psutil.Process]:
         found = []
-        for name in ("stage", "prod"):
-            running = Place(self.root, "tiny", name).running()  # type: ignore[arg-type]
+        for name in ENDPOINTS:
+            running = Place(self.root, "tiny", name).running()
             if running is not None:
                 found.append(psutil.Process(running.pid))
         return found
@@ -73,6 +74,8 @@ def typed(
     for process in left:
         process.kill()
     psutil.wait_procs(left, timeout=10)
+    for name in ENDPOINTS:
+        sweep(Place(typed.root, "tiny", name))
 
 
 @pytest.mark.slow

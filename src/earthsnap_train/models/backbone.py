@@ -79,7 +79,7 @@ def initial_trunk(backbone: Backbone, *, seed: int, weights: Path | None, hub: s
 
 def _body(backbone: Backbone, *, pretrained: bool) -> nn.Module:
     if backbone.library == "timm":
-        import timm
+        from earthsnap_train.models.bare_timm import timm
 
         if backbone.name.split(".")[0] not in timm.list_models():
             raise _unknown(backbone, timm.list_models())
@@ -141,7 +141,7 @@ def _from_package(backbone: Backbone, package: str, weights: Path) -> Trunk:
         raise IntegrityError(
             "this is not the file that the package published", where=str(weights), remedy=f"reinstall {package}"
         )
-    import timm
+    from earthsnap_train.models.bare_timm import timm
 
     # The file is an early port's: other names, the same tensors in the same order. weights_only refuses any code in it.
     state = torch.load(weights, map_location="cpu", weights_only=True)

@@ -54,14 +54,14 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
 
 def _export(trunk: nn.Module, backbone: Backbone, path: Path, context: Context) -> None:
     """Raises StageError where the written network says too little of what ``trunk`` says about drawn plants."""
+    num_drawn = NUM_COMPARED if backbone.quantization == "none" else NUM_CALIBRATED
+    images_BCHW = np.stack(list(islice(drawings(preprocessing(backbone)), num_drawn)))
     if backbone.quantization == "none":
         trunk_to_onnx(trunk, backbone.image_px, path)
     else:
         exact = context.scratch / f"exact_{path.name}"
         trunk_to_onnx(trunk, backbone.image_px, exact)
-        quantize(exact, drawings(preprocessing(backbone)), path)
-    num_compared = NUM_COMPARED if backbone.quantization == "none" else NUM_CALIBRATED
-    images_BCHW = np.stack(list(islice(drawings(preprocessing(backbone)), num_compared)))
+        quantize(exact, images_BCHW, path)
     with torch.inference_mode():
         exact_BF = trunk(torch.from_numpy(images_BCHW)).numpy()
     written = OnnxRuntime(threads=context.resources.threads).open(path.read_bytes())

@@ -1,8 +1,18 @@
-"""What ``advise`` runs: the part of a plan that embeds its photographs, and the stage that draws advice from them."""
+"""What ``advise`` runs: the part of a plan that embeds its photographs, and the stage that draws advice from them.
 
+And where it wrote what was drawn: a page shows photographs, and those may have to be forgotten.
+"""
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from earthsnap_train.advice.figures import Advice
+from earthsnap_train.advice.files import FIGURES, PAGE
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.pipeline.plan import Plan, Stage, split_reference
 from earthsnap_train.pipeline.slices import Json
+from earthsnap_train.pipeline.store import Store, write_atomically
 from earthsnap_train.spec.architecture import SharedTrunk
 from earthsnap_train.spec.job import Advise
 from earthsnap_train.spec.launcher import Local
@@ -85,3 +95,28 @@ def _before(stage: Stage, plan: Plan) -> set[str]:
                 needed.add(name)
                 todo.append(by_name[name])
     return needed
+
+
+def remember_folder(store: Store, folder: Path) -> None:
+    """Of advice that is about to be written. Reached from the store, so that both may be moved together."""
+    reached = os.path.relpath(folder.resolve(), store.root.resolve())
+    known = store.advised.read_text().splitlines() if store.advised.exists() else []
+    if reached not in known:
+        write_atomically(store.advised, "".join(f"{one}\n" for one in (*known, reached)).encode())
+
+
+def pages_of(store: Store, image_id: str, uris: Collection[str]) -> Iterator[Path]:
+    """Pages of advice, and their figures, that may show the photograph. Groupings and lists of labels show none."""
+    for reached in store.advised.read_text().splitlines() if store.advised.exists() else []:
+        folder = (store.root / reached).resolve()
+        if _shows(folder / FIGURES, {image_id, *uris}):
+            yield from (page for name in (PAGE, FIGURES) if (page := folder / name).exists())
+
+
+def _shows(figures: Path, names: set[str]) -> bool:
+    """Whether the page beside these figures may show a photograph of one of the names; without them it may show any."""
+    try:
+        advice = Advice.model_validate_json(figures.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return True
+    return bool(names & {*(one.image_id for one in advice.suspects), *(one.clearest for one in advice.species)})

@@ -28,6 +28,7 @@ from earthsnap_train.data.manifest import (
     write_quarantine,
 )
 from earthsnap_train.errors import NotFoundError
+from earthsnap_train.pipeline.advised import pages_of
 from earthsnap_train.pipeline.resolve import key_of
 from earthsnap_train.pipeline.store import Artifact, Store, write_atomically
 from earthsnap_train.release.registry import Registry, Release
@@ -41,8 +42,8 @@ TRACKED = ("wandb", "tensorboard")  # with pictures, pages and manifests; tables
 class Traces:
     """Where a photograph is. ``uris``: as sources name it. ``taught``, ``judged``: releases that learnt from it, or not.
 
-    ``reports``, ``tracked``: pages and folders of runs that may show it. ``uploads``: what W&B may have of it, in words.
-    ``datasets``: versions that list it.
+    ``reports``, ``tracked``: pages of runs and of advice, and folders of runs, that may show it. ``uploads``: what W&B may
+    have of it, in words. ``datasets``: versions that list it.
     """
 
     image_id: str
@@ -85,13 +86,15 @@ def find_traces(
     headers = [store.path(one.key) / HEADER_FILE for one in artifacts if one.kind == "ingest"]
     datasets = {read_header(header).dataset_version for header in headers}
     runs = list(_runs(datasets, {one.name for one in (*taught, *judged)}, outputs))
+    uris = {row.uri for row in rows if row.image_id == image_id}
+    pages = [page for run in runs for name in PAGES if (page := run / name).exists()]
     return Traces(
         image_id=image_id,
-        uris=tuple(sorted({row.uri for row in rows if row.image_id == image_id})),
+        uris=tuple(sorted(uris)),
         artifacts=artifacts,
         taught=tuple(taught),
         judged=tuple(judged),
-        reports=tuple(page for run in runs for name in PAGES if (page := run / name).exists()),
+        reports=(*pages, *pages_of(store, image_id, uris)),
         tracked=tuple(folder for run in runs for name in TRACKED if (folder := run / name).is_dir()),
         uploads=tuple(_upload(run) for run in runs if (run / "wandb").is_dir()),
         datasets=tuple(sorted(datasets)),

@@ -50,6 +50,15 @@ class OneTrunk:
                 where=f"nodes.{NODE}.method",
                 remedy="training=head, full or head_then_full",
             )
+        own = spec.nodes.get(NODE, {}).get("augmentation")
+        flips = spec.training.augmentation.horizontal_flip
+        if isinstance(own, Mapping) and own.get("horizontal_flip", flips) != flips:
+            raise ConfigError(
+                "a mirror image shows the same species to the trunk and to its heads, or to neither",
+                where=f"nodes.{NODE}.augmentation.horizontal_flip",
+                allowed=f"{flips}, as training.augmentation.horizontal_flip is".lower(),
+                remedy="training.augmentation.horizontal_flip is for both",
+            )
         if isinstance(spec.tuning, Search) and not self.taught:
             raise ConfigError(
                 "the heads of a frozen trunk are solved to their optimum: there is nothing to search",

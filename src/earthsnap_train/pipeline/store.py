@@ -89,6 +89,11 @@ class Store:
         """Image ids, one a line, that no manifest may hold again."""
         return self.root / "forgotten.txt"
 
+    @property
+    def advised(self) -> Path:
+        """Folders into which ``advise`` wrote, one a line, as they are reached from here."""
+        return self.root / "advised.txt"
+
     # ---- reading
 
     def path(self, key: str) -> Path:

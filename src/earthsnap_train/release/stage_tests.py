@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from earthsnap_train.models.family import Family
 from earthsnap_train.release.golden import Photograph, difference, named, read_golden
@@ -111,8 +111,9 @@ class _Stage:
         evaluated = sum(photograph.top[0][0] == photograph.species_id for photograph in self.golden)
         num = len(self.golden)
         means = [self.release.summary[name] for name in ("top1", "macro_recall") if name in self.release.summary]
-        low = int(binom.ppf(CHANCE, num, min(means))) if means else 0
-        high = int(binom.isf(CHANCE, num, max(means))) if means else num
+        counts = np.arange(num + 1)
+        low = int(np.searchsorted(bdtr(counts, num, min(means)), CHANCE)) if means else 0
+        high = int(np.searchsorted(bdtr(counts, num, max(means)), 1 - CHANCE)) if means else num
         passed = served == evaluated and low <= served <= high
         expected = f" (of all test photographs {100 * means[0]:.1f} %, so {low} to {high} of these)" if means else ""
         return Check(

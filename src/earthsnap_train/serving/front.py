@@ -35,6 +35,8 @@ def serve_endpoint(
     """
     on = local(spec.deployment)
     at = on.stage if endpoint == "stage" else on.prod
+    # Before anything that has to be removed is there; uvicorn takes its place, and raises it again at the end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Place(registry.root.resolve(), family, endpoint).taken(address(at.host, at.port)) as sockets:
         listening = _listen(at.host, at.port, endpoint)
         front = Front(
@@ -52,7 +54,6 @@ def serve_endpoint(
             timeout_graceful_shutdown=int(2 * spec.serving.timeout_s + OVER_S),
         )  # fmt: skip
         allow_connections()
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn takes its place, and raises it again at the end
         print(f"the endpoint {endpoint} of {family} is at {address(at.host, at.port)}", flush=True)  # noqa: T201
         uvicorn.Server(config).run(sockets=[listening])
 

@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from earthsnap_train.tracking.links import Links
 from earthsnap_train.tracking.service import answers, service_url
@@ -68,10 +70,10 @@ def _sync(folder: Path, runs: list[Path], url: str, until: float) -> str:
     cache = place / "cache"
     environment = {name: value for name, value in os.environ.items() if name not in QUIET}
     environment |= {"WANDB_DATA_DIR": str(place), "WANDB_CACHE_DIR": str(cache)}
-    with _log(folder).open("wb") as log:
+    with _log(folder).open("wb") as log, _temporary() as temporary:
         process = subprocess.Popen(
             [sys.executable, "-m", "wandb", "sync", *map(str, runs)],
-            cwd=folder, env=environment,
+            cwd=folder, env=environment | {"TMPDIR": temporary},
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
@@ -108,20 +110,27 @@ def _replay(folder: Path, url: str, until: float) -> str:
 
 def _aside(work: Callable[[Path], None], folder: Path, url: str, until: float) -> tuple[str, int]:
     """In a process of its own, which can be ended. Returns why it was ended, or nothing, and its exit code."""
-    process = get_context("spawn").Process(target=_logged, args=(work, folder))
-    process.start()
-    try:
-        why = _watch(process.is_alive, url, until)
-    finally:
-        process.terminate()
-        process.join(END_TIMEOUT_S)
-        process.kill()
-        process.join()
+    with _temporary() as temporary:
+        process = get_context("spawn").Process(target=_logged, args=(work, folder, temporary))
+        process.start()
+        try:
+            why = _watch(process.is_alive, url, until)
+        finally:
+            process.terminate()
+            process.join(END_TIMEOUT_S)
+            process.kill()
+            process.join()
     return why, process.exitcode or 0
 
 
-def _logged(work: Callable[[Path], None], folder: Path) -> None:
+def _temporary() -> "TemporaryDirectory[str]":
+    """For a process that imports W&B: folders that it makes there stay where it is ended, and even where it ends."""
+    return TemporaryDirectory(prefix="earthsnap-", ignore_cleanup_errors=True)
+
+
+def _logged(work: Callable[[Path], None], folder: Path, temporary: str) -> None:
     """What W&B has to say goes into the log and not between the lines that people read."""
+    os.environ["TMPDIR"], tempfile.tempdir = temporary, temporary
     with _log(folder).open("ab") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from earthsnap_train.context import Context, Events
@@ -14,6 +13,7 @@ from earthsnap_train.data.augment import Mix, TrainTransform
 from earthsnap_train.data.batches import SequentialBatches, ShuffledBatches
 from earthsnap_train.data.loader import EvalTransform, RecordsDataset, make_loader
 from earthsnap_train.models.backbone import Trunk
+from earthsnap_train.models.bare_timm import convert_sync_batchnorm
 from earthsnap_train.models.embed import preprocessing
 from earthsnap_train.models.heads import Floats
 from earthsnap_train.training.classifier import Classifier

@@ -22,7 +22,7 @@ from earthsnap_train.advice.files import (
 )
 from earthsnap_train.advice.page import render
 from earthsnap_train.evaluation.wording import percent, points
-from earthsnap_train.pipeline.advised import STAGE, advice_plan, check_advisable
+from earthsnap_train.pipeline.advised import STAGE, advice_plan, check_advisable, remember_folder
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.pipeline.prepare import prepare
 from earthsnap_train.pipeline.resolve import resolve
@@ -49,6 +49,7 @@ def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
     use = command(sys.argv[1:], advice.best, job, is_locked=is_locked)
     files = {grouping_file(one.name): grouping_yaml(advice, one) for one in advice.groupings}
     files |= {SUSPECTS: suspects_csv(advice), FIGURES: without_pictures(advice)}
+    remember_folder(Store(Path(spec.paths.store)), Path(job.out))
     write_files(Path(job.out), {**files, PAGE: render(advice, folder=job.out, use=use)})
     everything: dict[str, object] = json.loads(without_pictures(advice)) | {"folder": job.out, "use": use}
     if spec.json_output:

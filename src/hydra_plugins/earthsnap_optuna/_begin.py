@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.spec.tuning import Search
+from earthsnap_train.spec.unheard import check_heard
 from earthsnap_train.sweep.axes import Axis, Values, combinations, declared_axes, overrides, word
 from earthsnap_train.sweep.conduct import conduct
 from earthsnap_train.sweep.ended import Ended
@@ -54,7 +55,7 @@ def begin(arguments: Sequence[str], config: DictConfig, context: HydraContext, t
         _one_after_the_other(typed, values, settings, door)
         return
     if settings.sampler != "grid":
-        door.validate(composed[0])
+        check_heard(door.validate(composed[0]), composed[0].hydra.overrides.task)
     setup_globals()
     folder = new_sweep_folder(Path(str(OmegaConf.select(composed[0], "hydra.sweep.dir"))))
     record = SweepRecord(

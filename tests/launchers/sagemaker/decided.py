@@ -65,10 +65,14 @@ def tapped(declared: Site) -> str:
 
 
 def messages(queue: str, *happened: dict[str, Any]) -> list[str]:
+    """What the queue has of these events alone: each is taken out, or it would come again half a minute later."""
     entries = [
         {"Source": one["source"], "DetailType": one["detail-type"], "Detail": json.dumps(one["detail"])}
         for one in happened
     ]
     boto3.client("events").put_events(Entries=entries)
-    got = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-    return [one["Body"] for one in got.get("Messages", ())]
+    sqs = boto3.client("sqs")
+    got = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", ())
+    for one in got:
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+    return [one["Body"] for one in got]

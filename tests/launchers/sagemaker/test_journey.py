@@ -38,9 +38,7 @@ from tests.launchers.sagemaker.infrastructure.declared_sites import CONNECTION, 
 from tests.launchers.sagemaker.recorded import Call, recording, unlike_the_table
 from tests.release.bundles import register
 
-pytestmark = [
-    pytest.mark.slow, pytest.mark.xdist_group("journey"), pytest.mark.filterwarnings("ignore:Tried to parse"),
-]  # fmt: skip
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Tried to parse")]
 
 SITE = site(
     *ONE,

@@ -25,7 +25,7 @@ from launchers.sagemaker.offline import OfflineService
 from tests.conftest import DEMO, FinishedRun, declare, environment, program
 from tests.launchers.sagemaker.declared import ON_SAGEMAKER, declared
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("offline")]
+pytestmark = pytest.mark.slow
 OFFLINE = (*DEMO, *ON_SAGEMAKER, "launcher.execute=offline", "launcher.fuse=true", "launcher.data_jobs=2")
 
 

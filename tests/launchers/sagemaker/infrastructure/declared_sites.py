@@ -15,7 +15,7 @@ THREE = (
     "infra.accounts={shared: '111111111111', stage: '222222222222', prod: '333333333333'}",
     "infra.sources=[herbarium/sheets,herbarium/fields,walks]",
     f"infra.repository={{connection: '{CONNECTION}', url: 'https://github.com/botany/plants', branch: release/1.x}}",
-    "infra.declaration=['+experiment=plants','training.lr=0.01']",
+    "infra.declaration=['+experiment=plants','training.fit_on=full']",
     "infra.wandb_secret=wandb",
     "infra.budget={monthly_usd: 500, email: money@plants.example}",
     "infra.alarm_email=team@plants.example",

@@ -53,7 +53,7 @@ def test_a_push_builds_both_images_pushes_them_and_starts_the_entry_pipeline(tmp
     started = said[-1].split()
     assert started[:3] == ["docker", "run", "--rm"]
     assert started[started.index(f"{IMAGES}:abc123") + 1 :] == [
-        "-m", "earthsnap_train", "+experiment=plants", "training.lr=0.01", "name=plants", "aws.region=eu-west-1",
+        "-m", "earthsnap_train", "+experiment=plants", "training.fit_on=full", "name=plants", "aws.region=eu-west-1",
         "aws.bucket=photographs", "aws.prefix=earthsnap",
         "aws.kms_key=arn:aws:kms:eu-west-1:111111111111:key/12345678-1234-1234-1234-123456789012",
         'aws.tags={team:"botany"}', "launcher=sagemaker", "launcher.wait=false", "registry=sagemaker",
