@@ -165,7 +165,7 @@ class HostedDriver(Driver):
         )  # fmt: skip
 
     def _compare(self) -> tuple[int, int]:
-        """(golden photographs that both endpoints answered, those with the same likeliest species)."""
+        """(golden photographs that both endpoints answered, those that both named alike)."""
         compared = agreed = 0
         for photograph in read_golden(self.release.path, self.precision):
             self._maybe_stop()

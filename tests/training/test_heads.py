@@ -167,7 +167,8 @@ def test_an_ablation_begins_with_the_family_as_it_is_judged(tiny: Callable[..., 
     assert rows[-1]["top1"] == pytest.approx(whole.flat.top1.value if whole.flat else None)
     assert {
         "hard routing", "no temperatures", "no logit adjustment", "mirror images not taught",
-        "children divide their groups alone", "features instead of their roots",
+        "children divide their groups alone", "features instead of their roots", "features not whitened",
+        "least expected distance named first",
     } < set(names)  # fmt: skip
     assert sum(name.startswith("parent taught") for name in names) == 2
     shown = json.loads((family.out("report") / "report.json").read_text())["ablation"]
@@ -178,7 +179,7 @@ def test_what_is_named_first_teaches_no_head_again(tiny: Callable[..., Any]) -> 
     ablates = (SHARED, "evaluation.ablation=true")
     plan, usual = tiny(*ablates, "architecture.named_first=least_expected_distance").plan, tiny(*ablates).plan
     differs = {one.name for one in plan.stages if one.settings != usual.stage(one.name).settings}
-    assert differs == {"ablate", "calibrate/family", "evaluate/family", "bundle"}
+    assert differs == {"ablate", "evaluate/family", "bundle"}
     assert plan.stage("ablate").settings["named_first"] == "least_expected_distance"
 
 

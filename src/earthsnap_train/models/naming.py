@@ -13,6 +13,7 @@ from earthsnap_train.models.family import Floats
 from earthsnap_train.spec.architecture import NamedFirst
 from earthsnap_train.taxonomy.tree import Taxonomy
 
+_AT_ONCE = 1024  # photographs: distances are weighed in double precision
 _DIGITS = 9  # sums of the same numbers in another order are equal
 
 
@@ -32,7 +33,9 @@ class Naming:
         wanted_BS = species_BS
         if self._distances is not None:
             wanted_BS = species_BS.copy()
-            wanted_BS[np.arange(len(species_BS)), self._nearest(species_BS)] = np.inf
+            for start in range(0, len(species_BS), _AT_ONCE):
+                part_BS = species_BS[start : start + _AT_ONCE]
+                wanted_BS[start + np.arange(len(part_BS)), self._nearest(part_BS)] = np.inf
         return np.argsort(-wanted_BS, axis=1, kind="stable")[:, :count]
 
     def top(self, species_S: Floats, count: int) -> Sequence[tuple[str, float]]:

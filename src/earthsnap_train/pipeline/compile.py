@@ -290,7 +290,7 @@ class _Compiler:
         else:
             inputs |= {f"export/{node}": f"export/{node}" for node in self.family_nodes}
         settings: Json = {
-            "family": self._family(),
+            "family": self._family() | {"named_first": "likeliest"},  # it asks how likely names are, not which is first
             "certain": self.spec.architecture.certain.model_dump(),
             "seed": self.spec.seed,
         }

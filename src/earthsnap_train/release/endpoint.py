@@ -31,7 +31,7 @@ class Served(BaseModel):
     The counts are of what it was asked since the wish last changed and everything wanted was first loaded: by users,
     pinned to it, and unseen. ``errors`` got no answer (5xx, 429, a time limit, a lost connection) or were refused where
     the other release answered; ``unsure`` answers name no species; ``agreed`` of ``compared`` photographs got the same
-    likeliest species from canary and stable.
+    first name from canary and stable.
     """
 
     model_config = ConfigDict(frozen=True)

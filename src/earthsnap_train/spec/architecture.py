@@ -58,7 +58,7 @@ class Heads(SpecModel):
     """
 
     roots: bool
-    whitening: Annotated[float, Field(ge=0, lt=1)]
+    whitening: Annotated[float, Field(ge=0, le=0.99)]
     imbalance: Imbalance
     weight_decay: Annotated[float, Field(gt=0)]
     max_iterations: Annotated[int, Field(ge=1)]
