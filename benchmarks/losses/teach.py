@@ -48,7 +48,9 @@ def main() -> None:
     parser.add_argument("--options", nargs="+", choices=OPTIONS, default=list(OPTIONS))
     parser.add_argument("--epochs", type=int, help="of the whole network; as declared by default")
     parser.add_argument("--species", type=int, help="only the first so many")
-    parser.add_argument("--photographs", type=int, help="only so many of each species and split")
+    parser.add_argument(
+        "--photographs", type=int, help="to learn from: only so many of each species, and a quarter of val"
+    )
     parser.add_argument("--at-once", type=int, default=1, help="networks that are taught side by side")
     parser.add_argument("--workers", type=int, default=2, help="processes that prepare photographs, for each of them")
     parser.add_argument("--minutes", type=float, default=60, help="after which no network is begun")
@@ -101,14 +103,15 @@ class Bench:
         self.device_name = "CPU" if options.cpu else torch.cuda.get_device_name(0)
 
     def _choose(self, num_species: int | None, num_photographs: int | None) -> None:
-        """Writes the examples that are used: of the first species, the first photographs of each split."""
+        """Writes the examples that are used: of the first species, the first photographs of train and val, all of test."""
         table = pq.read_table(self.packed / "examples" / "examples.parquet")
         num_species = min(num_species or len(self.settings["classes"]), len(self.settings["classes"]))
+        limits = {"train": num_photographs, "val": -(-num_photographs // 4)} if num_photographs else {}
         seen: dict[tuple[int, str], int] = {}
         keep = []
         for row, (label, split) in enumerate(zip(table["label"].to_pylist(), table["split"].to_pylist(), strict=True)):
             seen[label, split] = seen.get((label, split), 0) + 1
-            if label < num_species and (num_photographs is None or seen[label, split] <= num_photographs):
+            if label < num_species and seen[label, split] <= limits.get(split, seen[label, split]):
                 keep.append(row)
         pq.write_table(table.take(keep), self.examples / "examples.parquet")
         for name in ("classes", "lineages"):
