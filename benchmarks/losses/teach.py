@@ -5,7 +5,8 @@ r"""Teaches one flat network by each option of the loss and each seed, and keeps
         --species 8 --photographs 6
 
 What is packed is said in ``pack.py``; the teaching is that of stage ``train``. ``answers/seed-N.npz`` has the logits of each
-option, written anew after each network, so that whatever ends this early leaves whole networks behind.
+option, written anew after each network, so that whatever ends this early leaves whole networks behind. What is there is kept:
+other epochs or photographs belong into another folder.
 """
 
 import argparse
@@ -57,8 +58,7 @@ def main() -> None:
     parser.add_argument("--cpu", action="store_true")
     options = parser.parse_args()
     started = time.monotonic()
-    shutil.rmtree(options.out, ignore_errors=True)
-    options.out.mkdir(parents=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
         bench = Bench(options, Path(work))
         shutil.copy(bench.examples / "examples.parquet", options.out)
@@ -67,8 +67,10 @@ def main() -> None:
         )
         bench.embed()
         print(f"embedded after {time.monotonic() - started:.0f} s", flush=True)
-        answers: dict[int, dict[str, Floats]] = {seed: {} for seed in options.seeds}
-        todo = [(seed, name) for seed in options.seeds for name in options.options]
+        answers = {seed: answers_in(options.out / f"seed-{seed}.npz") for seed in options.seeds}
+        todo = [
+            (seed, name) for seed in options.seeds for name in options.options if f"{name}/test" not in answers[seed]
+        ]
         with ProcessPoolExecutor(options.at_once, multiprocessing.get_context("spawn")) as pool:
             running = [pool.submit(bench.teach, seed, name, started + 60 * options.minutes) for seed, name in todo]
             for done in as_completed(running):
@@ -82,6 +84,14 @@ def main() -> None:
                 answers[seed] |= found
                 np.savez(options.out / f"seed-{seed}.npz", **answers[seed])  # type: ignore[arg-type]
                 print(f"seed {seed}, {name}: {seconds:.0f} s, at {time.monotonic() - started:.0f} s", flush=True)
+
+
+def answers_in(path: Path) -> dict[str, Floats]:
+    """``option/split`` -> logits of the networks that were taught before."""
+    if not path.exists():
+        return {}
+    with np.load(path) as answers:
+        return dict(answers)
 
 
 class Bench:
