@@ -71,7 +71,8 @@ def sets(results: Json) -> list[str]:
 
 
 def about(one: Json) -> str:
-    where = f"{one['workers']} processes, heads on {'a GPU' if one['device'] == 'cuda' else 'the CPU'}"
+    processes = "1 process" if one["workers"] == 1 else f"{one['workers']} processes"
+    where = f"{processes}, heads on {'a GPU' if one['device'] == 'cuda' else 'the CPU'}"
     return (
         f"{one['photographs']:,} photographs, {one['species']} species in {one['groups']} groups by `{one['rank']}`; "
         f"{one['folds']} folds, {one['seeds']} {'seed' if one['seeds'] == 1 else 'seeds'}; {one['seconds']} s ({where})."
