@@ -90,12 +90,14 @@ def main() -> None:
         cells = [f"{np.mean([f(one, ones_P) for one in networks.values()]):.4f}" for f in FIGURES.values()]
         print(f"| {name} | {len(networks)} | {' | '.join(cells)} |")
     print("\nThe difference to plain teaching, in the same seeds:\n")
-    print(f"| option | {' | '.join(FIGURES)} |")
-    print("|---|" + "---|" * len(FIGURES))
+    print(f"| option | {' | '.join(FIGURES)} | top-1, seed by seed |")
+    print("|---|" + "---|" * (len(FIGURES) + 1))
     for name, networks in judged.items():
         pairs = [(networks[seed], judged[PLAIN][seed]) for seed in networks if seed in judged.get(PLAIN, {})]
         if name != PLAIN and pairs:
-            print(f"| {name} | {' | '.join(difference(f, pairs, clusters) for f in FIGURES.values())} |")
+            cells = [difference(f, pairs, clusters) for f in FIGURES.values()]
+            each = ", ".join(f"{new.right_P.mean() - old.right_P.mean():+.4f}" for new, old in pairs)
+            print(f"| {name} | {' | '.join(cells)} | {each} |")
 
 
 def judge(val_NC: NDArray[np.float32], test_NC: NDArray[np.float32], examples: Examples, taxonomy: Taxonomy) -> Judged:

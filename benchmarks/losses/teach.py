@@ -5,7 +5,8 @@ r"""Teaches one flat network by each option of the loss and each seed, and keeps
         --species 8 --photographs 6
 
 What is packed is said in ``pack.py``; the teaching is that of stage ``train``. ``answers/seed-N.npz`` has the logits of each
-option, written anew after each network, so that whatever ends this early leaves whole networks behind.
+option, written anew after each network, so that whatever ends this early leaves whole networks behind. What is there is kept:
+other epochs or photographs belong into another folder.
 """
 
 import argparse
@@ -48,15 +49,16 @@ def main() -> None:
     parser.add_argument("--options", nargs="+", choices=OPTIONS, default=list(OPTIONS))
     parser.add_argument("--epochs", type=int, help="of the whole network; as declared by default")
     parser.add_argument("--species", type=int, help="only the first so many")
-    parser.add_argument("--photographs", type=int, help="only so many of each species and split")
+    parser.add_argument(
+        "--photographs", type=int, help="to learn from: only so many of each species, and a quarter of val"
+    )
     parser.add_argument("--at-once", type=int, default=1, help="networks that are taught side by side")
     parser.add_argument("--workers", type=int, default=2, help="processes that prepare photographs, for each of them")
     parser.add_argument("--minutes", type=float, default=60, help="after which no network is begun")
     parser.add_argument("--cpu", action="store_true")
     options = parser.parse_args()
     started = time.monotonic()
-    shutil.rmtree(options.out, ignore_errors=True)
-    options.out.mkdir(parents=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
         bench = Bench(options, Path(work))
         shutil.copy(bench.examples / "examples.parquet", options.out)
@@ -65,8 +67,10 @@ def main() -> None:
         )
         bench.embed()
         print(f"embedded after {time.monotonic() - started:.0f} s", flush=True)
-        answers: dict[int, dict[str, Floats]] = {seed: {} for seed in options.seeds}
-        todo = [(seed, name) for seed in options.seeds for name in options.options]
+        answers = {seed: answers_in(options.out / f"seed-{seed}.npz") for seed in options.seeds}
+        todo = [
+            (seed, name) for seed in options.seeds for name in options.options if f"{name}/test" not in answers[seed]
+        ]
         with ProcessPoolExecutor(options.at_once, multiprocessing.get_context("spawn")) as pool:
             running = [pool.submit(bench.teach, seed, name, started + 60 * options.minutes) for seed, name in todo]
             for done in as_completed(running):
@@ -80,6 +84,14 @@ def main() -> None:
                 answers[seed] |= found
                 np.savez(options.out / f"seed-{seed}.npz", **answers[seed])  # type: ignore[arg-type]
                 print(f"seed {seed}, {name}: {seconds:.0f} s, at {time.monotonic() - started:.0f} s", flush=True)
+
+
+def answers_in(path: Path) -> dict[str, Floats]:
+    """``option/split`` -> logits of the networks that were taught before."""
+    if not path.exists():
+        return {}
+    with np.load(path) as answers:
+        return dict(answers)
 
 
 class Bench:
@@ -101,14 +113,15 @@ class Bench:
         self.device_name = "CPU" if options.cpu else torch.cuda.get_device_name(0)
 
     def _choose(self, num_species: int | None, num_photographs: int | None) -> None:
-        """Writes the examples that are used: of the first species, the first photographs of each split."""
+        """Writes the examples that are used: of the first species, the first photographs of train and val, all of test."""
         table = pq.read_table(self.packed / "examples" / "examples.parquet")
         num_species = min(num_species or len(self.settings["classes"]), len(self.settings["classes"]))
+        limits = {"train": num_photographs, "val": -(-num_photographs // 4)} if num_photographs else {}
         seen: dict[tuple[int, str], int] = {}
         keep = []
         for row, (label, split) in enumerate(zip(table["label"].to_pylist(), table["split"].to_pylist(), strict=True)):
             seen[label, split] = seen.get((label, split), 0) + 1
-            if label < num_species and (num_photographs is None or seen[label, split] <= num_photographs):
+            if label < num_species and seen[label, split] <= limits.get(split, seen[label, split]):
                 keep.append(row)
         pq.write_table(table.take(keep), self.examples / "examples.parquet")
         for name in ("classes", "lineages"):

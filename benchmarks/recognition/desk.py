@@ -18,7 +18,8 @@ from methods import BARE, FLAT, MIRROR, OURS, PLAIN, Recipe, Said, Teacher
 from outcomes import Outcomes, outcomes_of
 from photographs import Photographs
 
-from earthsnap_train.models.family import Floats
+from earthsnap_train.models.calibration import fit_temperature
+from earthsnap_train.models.family import Floats, softmax
 from earthsnap_train.models.heads import rooted
 from earthsnap_train.training.cascade import labels_of
 
@@ -65,6 +66,8 @@ class Desk:
     def methods(self) -> dict[str, Callable[[], Said]]:
         recipes = RECIPES | (OF_FOUR_VIEWS if self.photographs.features_NVF.shape[1] > 2 else {})
         found: dict[str, Callable[[], Said]] = {name: lambda r=recipe: self.said(r) for name, recipe in recipes.items()}
+        if self.photographs.network:
+            found["network's own head"] = self.own_head
         found["hiclass"] = self.hiclass
         found["ours and neighbours"] = lambda: self.neighbours(OURS)
         found["ours and discriminant"] = lambda: self.discriminant(OURS)
@@ -78,6 +81,15 @@ class Desk:
         if key not in self._ours:
             self._ours[key] = self.teacher.said(recipe)
         return self._ours[key]
+
+    def own_head(self) -> Said:
+        """Of the network that was taught whole, calibrated on val: what a flat network is, with nothing solved behind it."""
+        assert self.photographs.network is not None
+        order_S = [self.photographs.species.index(name) for name in self.fold.species]
+        logits_NS = self.photographs.network.logits_NS[:, order_S]
+        val_BS, test_BS = logits_NS[self.fold.val_N], logits_NS[self.fold.test_N]
+        temperature = fit_temperature(val_BS, self.val_truth)
+        return Said(val_BS=softmax(val_BS, temperature), test_BS=softmax(test_BS, temperature))
 
     def hiclass(self) -> Said:
         from rival import local_classifiers

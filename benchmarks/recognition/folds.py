@@ -5,6 +5,7 @@ Shapes: N photographs, V views of each, F features.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from photographs import Photographs, Rows, folds, long_tail, thinned
@@ -24,11 +25,13 @@ class Few:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fold:
-    """``groups`` cover the species in the order of every species axis. ``test_N``: the rows that are tested."""
+    """``groups`` cover the species in the order of every species axis. The rows of each part are behind it."""
 
     taught: Shown
     val: Shown
     test: Shown
+    taught_N: Rows
+    val_N: Rows
     test_N: Rows
     groups: Mapping[str, Sequence[str]]
 
@@ -53,7 +56,14 @@ def fold_of(photographs: Photographs, rank: str, *, few: Few, num_folds: int, se
         of_val = {name: -(-limit // (NUM_VAL_PARTS - 1)) for name, limit in limits.items()}
         val_N = val_N[thinned(photographs.species_N[val_N], of_val, seed)]
     test_N = np.flatnonzero(fold_N == fold)
+    if photographs.network:
+        assert (np.flatnonzero(photographs.network.taught_N) == taught_N).all(), "the network was taught another fold"
     return Fold(
-        taught=photographs.shown(taught_N), val=photographs.shown(val_N), test=photographs.shown(test_N), test_N=test_N,
-        groups=photographs.groups(rank),
+        taught=photographs.shown(taught_N), val=photographs.shown(val_N), test=photographs.shown(test_N),
+        taught_N=taught_N, val_N=val_N, test_N=test_N, groups=photographs.groups(rank),
     )  # fmt: skip
+
+
+def file_of(folder: Path, seed: int, fold: int) -> Path:
+    """Where the photographs lie as the network of this fold sees them."""
+    return folder / f"seed-{seed}-fold-{fold}.npz"

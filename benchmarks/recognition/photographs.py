@@ -1,6 +1,6 @@
 """Embedded photographs, their clusters and the tree of their species; and the harder sets that are made of them.
 
-Shapes: N photographs, V views of each, F features.
+Shapes: N photographs, V views of each, F features, S species.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,29 +20,48 @@ Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Network:
+    """A network taught whole: which photographs it was taught, and the logits of its own head, not a number elsewhere.
+
+    Species are sorted.
+    """
+
+    taught_N: NDArray[np.bool_]
+    logits_NS: Floats
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Photographs:
-    """``features_NVF``: a photograph's own view first, its mirror image's second. ``taxa``: species -> one taxon a rank."""
+    """``features_NVF``: a photograph's own view first, its mirror image's second. ``taxa``: species -> one taxon a rank.
+
+    ``network``: whose trunk gave the features; None where that is as it came. Such a network has looked at the photographs of
+    its own fold alone; the features of others are not numbers.
+    """
 
     features_NVF: Floats
     species_N: NDArray[np.str_]
     cluster_N: NDArray[np.str_]
     ranks: tuple[str, ...]
     taxa: Mapping[str, tuple[str, ...]]
+    network: Network | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
         with np.load(path) as file:
             taxa = {row[0]: tuple(row[1:]) for row in file["taxa"].tolist()}
+            network = Network(taught_N=file["taught"], logits_NS=file["logits"]) if "logits" in file else None
             return cls(
                 features_NVF=file["features"].astype(np.float32),
                 species_N=file["species"],
                 cluster_N=file["cluster"],
                 ranks=tuple(file["ranks"].tolist()),
                 taxa=taxa,
+                network=network,
             )
 
     def write(self, path: Path) -> None:
         """Features in half precision: 64 bytes in a hundred less, and no figure moves."""
+        network = {"taught": self.network.taught_N, "logits": self.network.logits_NS} if self.network else {}
         np.savez(
             path,
             features=self.features_NVF.astype(np.float16),
@@ -50,6 +69,7 @@ class Photographs:
             cluster=self.cluster_N,
             ranks=np.asarray(self.ranks, dtype=np.str_),
             taxa=np.asarray([(name, *taxa) for name, taxa in self.taxa.items()], dtype=np.str_),
+            **network,
         )
 
     @cached_property

@@ -2,8 +2,10 @@
 
     python benchmarks/recognition/run.py plants-dev.npz --title plants-dev --rank group --out results.json
     python benchmarks/recognition/run.py plants-dev.npz --title few --rank group --per-species 10 --seeds 2 --out results.json
+    python benchmarks/recognition/run.py taught/ --title taught --rank group --per-species 10 --seeds 2 --out networks.json
 
-`--only REGEX` runs some methods; `--device cuda` solves heads on a GPU. `table.py` writes the README's tables.
+`--only REGEX` runs some methods; `--device cuda` solves heads on a GPU. A folder has one file for each fold and seed, as
+`networks.py` writes them. `table.py` writes the README's tables.
 """
 
 import argparse
@@ -19,14 +21,14 @@ from typing import Any
 import numpy as np
 from desk import Desk
 from figures import Numbers, Resampled, estimate, rarest_quarter
-from folds import Few, fold_of
+from folds import Few, file_of, fold_of
 from numpy.typing import NDArray
 from outcomes import Outcomes
 from photographs import Photographs, Rows, largest
 
 from earthsnap_train.evaluation.figures import Estimate
 
-RIVALS = ("flat, as ours", "flat, plain", "flat", "hiclass")
+RIVALS = ("flat, as ours", "flat, plain", "flat", "hiclass", "network's own head")
 COMPARED = ("top1", "macro_recall", "tail_recall", "severity", "mistake_severity", "sure", "rolled")
 
 
@@ -39,7 +41,7 @@ def one_fold(options: argparse.Namespace, seed: int, fold: int) -> Done:
     import torch
 
     torch.set_num_threads(options.threads)
-    photographs = read(options)
+    photographs = read(options, seed, fold)
     few = Few(per_species=options.per_species, tail=tuple(options.tail) if options.tail else None)
     one = fold_of(photographs, options.rank, few=few, num_folds=options.folds, seed=seed, fold=fold)
     desk = Desk(photographs, one, device=options.device)
@@ -55,8 +57,10 @@ def one_fold(options: argparse.Namespace, seed: int, fold: int) -> Done:
     return seed, fold, one.test_N, rare_B, done
 
 
-def read(options: argparse.Namespace) -> Photographs:
-    photographs = Photographs.read(options.embeddings)
+def read(options: argparse.Namespace, seed: int = 0, fold: int = 0) -> Photographs:
+    """As the network of this fold sees them, where there is one for each; species and clusters are the same in all."""
+    path = options.embeddings
+    photographs = Photographs.read(file_of(path, seed, fold) if path.is_dir() else path)
     if options.more_views:
         photographs = photographs.with_views_of(Photographs.read(options.more_views))
     return largest(photographs, options.rank, options.largest) if options.largest else photographs

@@ -1,4 +1,5 @@
-"""Writes the tables of the README: targets and methods from ``results.json``, what parts are worth from ``parts.json``.
+"""Writes the tables of the README: targets and methods from ``results.json``, what parts are worth from ``parts.json``, and
+targets and methods of networks taught whole from ``networks.json``.
 
 python benchmarks/recognition/table.py
 """
@@ -10,6 +11,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- tables: written by table.py -->", "<!-- end of tables -->"
+OF_NETWORKS = "<!-- networks: written by table.py -->", "<!-- end of networks -->"
 OURS, PLAIN, FLAT, HICLASS = "ours", "flat, plain", "flat, as ours", "hiclass"
 BUILT_IN = (  # what ours has, and the method that has all but that
     ("whitening", "ours, no whitening"),
@@ -39,27 +41,38 @@ Json = Mapping[str, Any]
 
 
 def main() -> None:
-    results, parts = (json.loads((HERE / name).read_text()) for name in ("results.json", "parts.json"))
+    results, parts, networks = (
+        json.loads((HERE / name).read_text()) for name in ("results.json", "parts.json", "networks.json")
+    )
     readme = (HERE / "README.md").read_text()
-    before, after = readme.partition(BEGIN)[0], readme.partition(END)[2]
-    (HERE / "README.md").write_text(before + "\n\n".join([BEGIN, *written(results, parts), END]) + after)
+    readme = filled(readme, OF_NETWORKS, ["### Networks: targets", targets(networks), *sets(networks)])
+    (HERE / "README.md").write_text(filled(readme, (BEGIN, END), written(results, parts)))
+
+
+def filled(readme: str, ends: tuple[str, str], parts: list[str]) -> str:
+    """With ``parts`` between two marks, in place of what was there."""
+    before, after = readme.partition(ends[0])[0], readme.partition(ends[1])[2]
+    return before + "\n\n".join([ends[0], *parts, ends[1]]) + after
 
 
 def written(results: Json, parts_tried: Json) -> list[str]:
     """The targets, what each part is worth, then a heading and a table for each set."""
-    parts = [
+    return [
         "### Targets",
         targets(results),
         "### What each part is worth: top-1 with it minus top-1 without, in points (tail recall in brackets)",
         gains(parts_tried),
+        *sets(results),
     ]
-    for title, one in results.items():
-        parts += [f"### {title}", about(one), table(one["methods"])]
-    return parts
+
+
+def sets(results: Json) -> list[str]:
+    return [part for title, one in results.items() for part in (f"### {title}", about(one), table(one["methods"]))]
 
 
 def about(one: Json) -> str:
-    where = f"{one['workers']} processes, heads on {'a GPU' if one['device'] == 'cuda' else 'the CPU'}"
+    processes = "1 process" if one["workers"] == 1 else f"{one['workers']} processes"
+    where = f"{processes}, heads on {'a GPU' if one['device'] == 'cuda' else 'the CPU'}"
     return (
         f"{one['photographs']:,} photographs, {one['species']} species in {one['groups']} groups by `{one['rank']}`; "
         f"{one['folds']} folds, {one['seeds']} {'seed' if one['seeds'] == 1 else 'seeds'}; {one['seconds']} s ({where})."

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 HERE = Path(__file__).parents[2] / "benchmarks" / "recognition"
 sys.path.append(str(HERE))  # scripts beside one another, no package
 
+from desk import Desk  # noqa: E402
 from embed import joined  # noqa: E402
 from extras import least_expected_distance, likeliest  # noqa: E402
 from figures import Resampled  # noqa: E402
 from folds import Few, Fold, fold_of  # noqa: E402
 from methods import BARE, FLAT, OURS, Said, Teacher  # noqa: E402
 from outcomes import Numbers, Outcomes, rolled_up, threshold  # noqa: E402
-from photographs import Photographs, folds, long_tail  # noqa: E402
-from table import BEGIN, END, written  # noqa: E402
+from photographs import Network, Photographs, folds, long_tail  # noqa: E402
+from table import BEGIN, END, OF_NETWORKS, sets, targets, written  # noqa: E402
 
 NUM_PER_SPECIES = 30
 SPECIES = ("anther", "bract", "calyx", "drupe")
@@ -75,6 +76,42 @@ def test_embedded_photographs_are_read_as_they_were_written(photographs: Photogr
     assert again.taxa == photographs.taxa
     assert again.taxonomy == photographs.taxonomy
     np.testing.assert_allclose(again.features_NVF, photographs.features_NVF, atol=2e-3)
+
+
+def looked_at_by_a_network(photographs: Photographs, fold: Fold) -> Photographs:
+    """One that was taught this fold; its head says what is right, three times surer than it should be."""
+    taught_N = np.isin(np.arange(len(photographs)), fold.taught_N)
+    logits_NS = np.random.default_rng(1).normal(size=(len(photographs), len(SPECIES)))
+    logits_NS += 3 * (photographs.species_N[:, None] == np.asarray(SPECIES))
+    return replace(photographs, network=Network(taught_N=taught_N, logits_NS=(3 * logits_NS).astype(np.float32)))
+
+
+def test_what_a_network_says_is_read_as_it_was_written(photographs: Photographs, fold: Fold, tmp_path: Path) -> None:
+    seen = looked_at_by_a_network(photographs, fold)
+    seen.write(tmp_path / "some.npz")
+    again = Photographs.read(tmp_path / "some.npz")
+    assert again.network is not None
+    assert seen.network is not None
+    np.testing.assert_array_equal(again.network.taught_N, seen.network.taught_N)
+    np.testing.assert_array_equal(again.network.logits_NS, seen.network.logits_NS)
+
+
+def test_a_network_is_judged_on_no_fold_but_its_own(photographs: Photographs, fold: Fold) -> None:
+    seen = looked_at_by_a_network(photographs, fold)
+    few = Few(per_species=None, tail=None)
+    own = fold_of(seen, "order", few=few, num_folds=3, seed=0, fold=0)
+    assert own.test_N.tolist() == fold.test_N.tolist()
+    with pytest.raises(AssertionError, match="another fold"):
+        fold_of(seen, "order", few=few, num_folds=3, seed=0, fold=1)
+
+
+def test_a_networks_own_head_is_calibrated_on_val(photographs: Photographs, fold: Fold) -> None:
+    desk = Desk(looked_at_by_a_network(photographs, fold), fold, device="cpu")
+    said = desk.methods()["network's own head"]()
+    right_B = said.test_BS.argmax(axis=1) == desk.test_truth
+    assert right_B.mean() > 0.9
+    assert abs(said.test_BS.max(axis=1).mean() - right_B.mean()) < 0.05
+    assert "network's own head" not in Desk(photographs, fold, device="cpu").methods()
 
 
 def test_a_pair_that_is_known_from_elsewhere_joins_two_clusters() -> None:
@@ -164,7 +201,12 @@ def test_what_makes_val_likeliest_is_chosen() -> None:
 
 def test_the_readme_has_the_tables_of_the_results() -> None:
     readme = (HERE / "README.md").read_text()
-    tables = readme.partition(BEGIN)[2].partition(END)[0]
-    assert tables.strip() == "\n\n".join(
-        written(*(json.loads((HERE / name).read_text()) for name in ("results.json", "parts.json")))
+    results, parts, networks = (
+        json.loads((HERE / name).read_text()) for name in ("results.json", "parts.json", "networks.json")
     )
+
+    def between(begin: str, end: str) -> str:
+        return readme.partition(begin)[2].partition(end)[0].strip()
+
+    assert between(BEGIN, END) == "\n\n".join(written(results, parts))
+    assert between(*OF_NETWORKS) == "\n\n".join(["### Networks: targets", targets(networks), *sets(networks)])
