@@ -28,7 +28,7 @@ from photographs import Photographs, Rows, largest
 
 from earthsnap_train.evaluation.figures import Estimate
 
-RIVALS = ("flat, as ours", "flat, plain", "flat", "hiclass", "network's own head")
+RIVALS = ("flat, as ours", "flat, plain", "hiclass", "network's own head")
 COMPARED = ("top1", "macro_recall", "tail_recall", "severity", "mistake_severity", "sure", "rolled")
 
 
