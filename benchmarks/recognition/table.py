@@ -157,7 +157,7 @@ def gains(parts_tried: Json) -> str:
                     100 * sign * (methods[other]["figures"][key]["value"] - methods[OURS]["figures"][key]["value"])
                     for key in ("top1", "tail_recall")
                 )
-                cells.append(f"{top1:+.1f} ({tail:+.1f})")
+                cells.append(f"{round(top1, 1) + 0:+.1f} ({round(tail, 1) + 0:+.1f})")  # a zero has no minus
             lines.append(row((f"{kind}: {part}", *cells)))
     return "\n".join(lines)
 
