@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def typed(
     yield typed
     left = [one for process in typed.processes() for one in (*process.children(recursive=True), process)]
     for process in left:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # one whose parent has just told it to end
+            process.kill()
     psutil.wait_procs(left, timeout=10)
     for name in ENDPOINTS:
         sweep(Place(typed.root, "tiny", name))
