@@ -48,23 +48,22 @@ def _check_option(where: str, off: str, node: str, training: Training, ranks: Se
             remedy=f"training=head_then_full, or {where}={off}",
         )
     if key in OF_RANKS and not ranks:
-        raise ConfigError(
-            "the species have no higher ranks",
-            where=where,
-            allowed=f"{off} without ranks",
-            remedy="name the ranks that the photographs' folders or table have: dataset.source.ranks=[order,family,genus]",
-        )
+        raise _no_ranks(where, off)
 
 
 def check_named_first(named_first: NamedFirst, *, ranks: Sequence[str]) -> None:
     """Raises ConfigError where all species are equally far from each other, so that it would say nothing."""
     if named_first == "least_expected_distance" and not ranks:
-        raise ConfigError(
-            "the species have no higher ranks",
-            where="architecture.named_first",
-            allowed="likeliest without ranks",
-            remedy="name the ranks that the photographs' folders or table have: dataset.source.ranks=[order,family,genus]",
-        )
+        raise _no_ranks("architecture.named_first", "likeliest")
+
+
+def _no_ranks(where: str, off: str) -> ConfigError:
+    return ConfigError(
+        "the species have no higher ranks",
+        where=where,
+        allowed=f"{off} without ranks",
+        remedy="name the ranks that the photographs' folders or table have: dataset.source.ranks=[order,family,genus]",
+    )
 
 
 def check_names(given: Mapping[str, object], where: str, nodes: Sequence[str]) -> None:

@@ -33,7 +33,6 @@ from earthsnap_train.data.originals import original_reader
 from earthsnap_train.data.preprocess import prepare_file
 from earthsnap_train.evaluation.figures import FamilyMetrics
 from earthsnap_train.models.family import Family
-from earthsnap_train.models.naming import Naming
 from earthsnap_train.release.assemble import FamilySettings, assemble
 from earthsnap_train.release.bundle_files import model_files
 from earthsnap_train.release.model_card import model_card
@@ -109,7 +108,7 @@ def _write_golden(
     turns = [members[turn] for turn in range(longest) for members in by_group.values() if turn < len(members)]
     read = original_reader(inputs["manifest"], inputs["photographs"])
     family = engine.family
-    words, naming = Words(family, taxonomy, NUM_ANSWERS), Naming(family.named_first, taxonomy, family.species)
+    words = Words(family, taxonomy, NUM_ANSWERS)
     answers: list[dict[str, object]] = []
     left = MAX_GOLDEN_BYTES
     for row in turns:
@@ -129,12 +128,12 @@ def _write_golden(
         golden: dict[str, object] = {
             "file": name,
             "species_id": row.species_id,
-            "top": _rounded(naming.top(answer.species_BS[0], NUM_ANSWERS)),
+            "top": _rounded(words.naming.top(answer.species_BS[0], NUM_ANSWERS)),
             "group": said["group"]["name"],
             "answer": {"rank": said["answer"]["rank"], "name": said["answer"]["name"]},
         }
         if family.named_first != "likeliest":  # else probabilities alone say it
-            golden["nearly_first"] = _rounded(naming.nearly_first(answer.species_BS[0], NUM_ANSWERS))
+            golden["nearly_first"] = _rounded(words.naming.nearly_first(answer.species_BS[0], NUM_ANSWERS))
         answers.append(golden)
     (out / "answers.json").write_text(json.dumps(answers, indent=1))
 

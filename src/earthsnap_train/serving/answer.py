@@ -40,7 +40,7 @@ class Words:
         self.family = family
         self._top = top
         self._roll_up = RollUp(taxonomy, family.species)
-        self._naming = Naming(family.named_first, taxonomy, family.species)
+        self.naming = Naming(family.named_first, taxonomy, family.species)
         self._names: Mapping[str, dict[str, str | None]] = {
             one: {
                 "scientific_name": taxonomy.get(one).scientific_name,
@@ -87,5 +87,5 @@ class Words:
                 "probability": round(probability, _DIGITS),
                 "group": self.family.group_of[one],
             }
-            for one, probability in self._naming.top(species_S, self._top)
+            for one, probability in self.naming.top(species_S, self._top)
         ]
