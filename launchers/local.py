@@ -100,7 +100,7 @@ class _Run:
         self.digests = {f"@{name}": digest for name, digest in plan.externals.items()}
         self.reasons: dict[str, str] = {}
         self.failure: EarthsnapError | None = None
-        self.executor: Any = None
+        self.pools: dict[tuple[int, ...], Any] = {}  # by the GPUs that their stages use
         self.events: Any = None
         self.has_photographs = False
         self.listener = threading.Thread(target=self._listen, daemon=True)
@@ -166,7 +166,7 @@ class _Run:
             else:
                 self._conclude(stage, artifact, cached=False, reason=reason)
         else:
-            self.running[self._pool().submit(_work, task)] = (stage, key, resources)
+            self.running[self._pool(resources.devices).submit(_work, task)] = (stage, key, resources)
             self.reasons[stage.name] = reason
         return True
 
@@ -226,14 +226,16 @@ class _Run:
 
     # ---- processes
 
-    def _pool(self) -> Any:
-        if self.executor is None:
+    def _pool(self, devices: tuple[int, ...]) -> Any:
+        """One process for all stages of the same GPUs: to begin on a GPU takes seconds, and memory as long as it lives."""
+        if not self.pools:
             for variable in THREAD_VARIABLES:
                 os.environ.setdefault(variable, str(self.settings.threads))
             self.events = get_context("spawn").Queue()
-            self.executor = pool(self.slots + self.num_gpus, _prepare, self.events)
             self.listener.start()
-        return self.executor
+        if devices not in self.pools:
+            self.pools[devices] = pool(1 if devices else self.slots, _prepare, self.events)
+        return self.pools[devices]
 
     def _listen(self) -> None:
         while True:
@@ -250,18 +252,19 @@ class _Run:
 
     def _close(self) -> None:
         """Waits for the processes, and then for the last that they said."""
-        if self.executor is not None:
-            self.executor.shutdown()
-            self.ended.set()
+        for each in self.pools.values():
+            each.shutdown()
+        self.ended.set()
+        if self.pools:
             self.listener.join()
 
     def _stop(self) -> None:
         """Ends every process at once: what they had finished is kept, what they had begun is in their scratch folders."""
         self.ended.set()
-        if self.executor is not None:
-            for process in list((self.executor._processes or {}).values()):
+        for each in self.pools.values():
+            for process in list((each._processes or {}).values()):
                 process.terminate()
-            self.executor.shutdown(wait=False, cancel_futures=True)
+            each.shutdown(wait=False, cancel_futures=True)
 
     def _say(self, stage: str, kind: str, values: Mapping[str, Any]) -> None:
         self.listen(Event(stage=stage, kind=kind, values=values, at=time.time()))

@@ -9,6 +9,7 @@ records are stored at a lower quality than by default, and the trunk's large ten
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ class Follower:
         out, scratch = self._root / stage.name, self._root / "scratch" / stage.name
         out.mkdir(parents=True)
         scratch.mkdir(parents=True)
-        context = Context(scratch=scratch, resources=Resources(workers=2))
+        context = Context(scratch=scratch, resources=Resources(workers=os.cpu_count() or 2))
         function(stage.kind)(stage.settings, inputs, out, context)
         return out
 

@@ -40,6 +40,9 @@ from earthsnap_train.training.curves import Curves
 from earthsnap_train.training.train import Settings, teach
 
 BATCH_IMAGES = 128
+# A checkpoint is of no use here: whoever stops this begins the network again.
+ON_CPU = Resources(checkpoint_every_s=3600.0)
+ON_GPU = Resources(workers=2, accelerator="cuda", devices=(0,), checkpoint_every_s=3600.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,7 @@ class School:
     few: Few
     num_folds: int
     out: Path
+    resources: Resources
 
 
 def main() -> None:
@@ -64,7 +68,10 @@ def main() -> None:
     parser.add_argument("--per-species", type=int, help="photographs of each species to learn from")
     parser.add_argument("--tail", type=int, nargs=2, metavar=("MOST", "LEAST"), help="photographs to learn from")
     parser.add_argument("--epochs", type=int, help="of the whole network; as declared by default")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="networks that are taught side by side")
+    parser.add_argument(
+        "--gpu", action="store_true", help="on the first GPU; a network has two more processes for photographs"
+    )
     options, overrides = parser.parse_known_args()
     options.out.mkdir(parents=True, exist_ok=True)
     family = run_plan(options.work, overrides)
@@ -78,6 +85,7 @@ def main() -> None:
         few=Few(per_species=options.per_species, tail=tuple(options.tail) if options.tail else None),
         num_folds=options.folds,
         out=options.out,
+        resources=ON_GPU if options.gpu else ON_CPU,
     )
     jobs = [(school, seed, fold) for seed in range(options.seeds) for fold in range(options.folds)]
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
@@ -107,12 +115,12 @@ def one_network(school: School, seed: int, fold: int) -> str:
     with tempfile.TemporaryDirectory() as work:
         image_ids = [row.image_id for row in manifest_of(store, school.family)]
         inputs |= written(Path(work), photographs, parts, image_ids)
-        context = Context(scratch=Path(work), resources=Resources(checkpoint_every_s=3600.0))  # begun again if ended
+        context = Context(scratch=Path(work), resources=school.resources)
         learnt = teach(s, inputs, context, Curves(Path(work) / "curves.jsonl", context.events))
         assert learnt.trunk is not None
         taught_s = time.monotonic() - started
         rows = np.sort(np.concatenate([parts.taught_N, parts.val_N, parts.test_N]))
-        features_RVF = looks(learnt.trunk, s, list(records.values()), inputs["examples"])
+        features_RVF = looks(learnt.trunk, s, list(records.values()), inputs["examples"], school.resources)
     features_NVF = np.full(photographs.features_NVF.shape, np.nan, dtype=np.float32)
     features_NVF[rows] = features_RVF
     taught_N = np.zeros(len(photographs), dtype=np.bool_)
@@ -150,18 +158,19 @@ def written(work: Path, photographs: Photographs, parts: Fold, image_ids: list[s
     return inputs
 
 
-def looks(trunk: Trunk, s: Settings, records: list[Path], examples: Path) -> Floats:
+def looks(trunk: Trunk, s: Settings, records: list[Path], examples: Path, resources: Resources) -> Floats:
     """[R, V, F] of every example, sorted by image id, prepared as for serving: the photograph's own, its mirror image's."""
     dataset = RecordsDataset(
         folders=records, examples=examples, splits=("train", "val", "test"), transform=EvalTransform(preprocessing(s.backbone))
     )  # fmt: skip
     batches = SequentialBatches(num_examples=len(dataset), batch_size=BATCH_IMAGES)
-    trunk.eval()
+    device = "cuda:0" if resources.accelerator == "cuda" else "cpu"
+    trunk.to(device).eval()
+    views = []
     with torch.inference_mode():
-        views = [
-            torch.stack([trunk(images), trunk(images.flip(3))], dim=1).numpy()
-            for images, _ in make_loader(dataset, batches, num_workers=0)
-        ]
+        for images, _ in make_loader(dataset, batches, num_workers=0 if device == "cpu" else resources.workers):
+            seen = images.to(device)
+            views.append(torch.stack([trunk(seen), trunk(seen.flip(3))], dim=1).float().cpu().numpy())
     return np.concatenate(views)
 
 

@@ -10,8 +10,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,7 +22,9 @@ import pytest
 from earthsnap_train.errors import DataError, EarthsnapError, EnvironmentProblem, StageError
 from earthsnap_train.pipeline.plan import Plan, Stage
 from earthsnap_train.pipeline.prepare import Prepared, prepare
+from earthsnap_train.pipeline.stages import KINDS
 from earthsnap_train.pipeline.store import Store
+from earthsnap_train.processes import pool
 from earthsnap_train.spec.launcher import Local
 from launchers.local import Event, Outcome, in_our_words, launch
 from tests.conftest import FinishedRun, declare, draw_folder, environment, program
@@ -139,6 +144,29 @@ def test_what_follows_a_failure_is_not_begun(tmp_path: Path, store: Store) -> No
         launch(plan_of(draw("draw/before", num_species=0), follows), SETTINGS, store, {}, events.append)
 
     assert {event.stage for event in events} == {"draw/before"}
+
+
+def test_all_stages_of_a_gpu_share_one_process(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = tmp_path / "bin" / "nvidia-smi"
+    driver.parent.mkdir()
+    driver.write_text("#!/bin/sh\necho 'GPU 0: one'\necho 'GPU 1: another'\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{driver.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setitem(KINDS, "draw", replace(KINDS["draw"], uses_gpu=True))
+    begun: list[int] = []
+
+    def counted(workers: int, *rest: Any) -> ProcessPoolExecutor:
+        begun.append(workers)
+        return pool(workers, *rest)
+
+    monkeypatch.setattr("launchers.local.pool", counted)
+    settings = SETTINGS.model_copy(update={"accelerator": "cuda"})
+    plan = plan_of(*(draw(f"draw/{seed}", seed=seed) for seed in range(5)))
+
+    outcomes = launch(plan, settings, store, {}, lambda event: None)
+
+    assert len(outcomes) == 5
+    assert begun == [1, 1]
 
 
 def test_one_key_under_two_names_runs_once(store: Store) -> None:

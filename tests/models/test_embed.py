@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from earthsnap_train.context import Resources
 from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.export import sha256_of
 
@@ -27,6 +28,14 @@ def test_a_photographs_features_do_not_depend_on_its_neighbours(tiny: Callable[.
     image_ids = json.loads((fewer.out(GROUP) / "index.json").read_text())["image_ids"]
     assert 0 < len(image_ids) < 36
     assert np.array_equal(part.of(image_ids), whole.of(image_ids))
+
+
+@pytest.mark.parametrize("stage", ["embed/trunk/rosaceae", "embed/originals"])
+def test_any_number_of_threads_gives_the_same_bytes(tiny: Callable[..., Any], tmp_path: Path, stage: str) -> None:
+    family = tiny("architecture=shared_trunk")
+    family.run(stage, tmp_path / "threads", resources=Resources(workers=3))
+    assert features(tmp_path / "threads") == features(family.out(stage))
+    assert (tmp_path / "threads/index.json").read_bytes() == (family.out(stage) / "index.json").read_bytes()
 
 
 def test_what_is_taken_from_the_last_time_changes_no_byte(tiny: Callable[..., Any], tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ exactly what serving will show them; a GPU runs the torch trunk, unless serving 
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +33,7 @@ from earthsnap_train.spec.model import SpecModel
 BATCH_IMAGES = 256
 RECIPE = 1  # raised with the revision of a stage: rows of the last artifact are then made anew
 MAX_MEGAPIXELS = 100.0  # records are our own and small
+T = TypeVar("T", bound=np.generic)
 Key = tuple[str, int]
 """An image id, and the checksum of its record."""
 
@@ -107,24 +111,20 @@ def _embed(
     # A GPU's last bits vary with what else is in a batch, so there nothing is taken over.
     known = {} if in_torch else _previous_rows(context.previous, recipe)
     todo = [place for place, key in enumerate(keys) if key not in known]
-    # One look each; a photograph's own comes before that of its mirror image.
-    looks = chain.from_iterable(
-        (image, np.ascontiguousarray(image[:, :, ::-1])) if mirrored else (image,) for image in map(prepared, todo)
-    )
-    num_looks = 2 if mirrored else 1
-    fresh: list[Floats] = []
+
+    def looks(place: int) -> NDArray[np.uint8]:
+        """[L, 3, H, W]; a photograph's own comes before that of its mirror image."""
+        image = prepared(place)
+        return np.stack([image, image[:, :, ::-1]]) if mirrored else image[None]
+
     if in_torch:
-        computed = _torch_features(looks, trunk, backbone, context, mirrored=mirrored)
+        computed = _torch_features(looks, todo, trunk, backbone, context, mirrored=mirrored)
     else:
-        computed = _onnx_features(looks, file, context)
-    for features_BF in computed:
-        fresh.append(features_BF)
-        context.events.progress(sum(map(len, fresh)) // num_looks, len(todo), "images")
+        computed = _onnx_features(looks, todo, file, context)
     new: dict[Key, Floats] = {}
-    if fresh:
-        rows = np.concatenate(fresh)
-        by_image = rows.reshape(len(todo), 2, -1) if mirrored else rows
-        new = dict(zip((keys[place] for place in todo), by_image, strict=True))
+    for place, features_LF in zip(todo, computed, strict=True):
+        new[keys[place]] = features_LF if mirrored else features_LF[0]
+        context.events.progress(len(new), len(todo), "images")
     found = [known[key] if key in known else new[key] for key in keys]
     np.save(out / "features.npy", np.stack(found) if found else np.zeros((0, 0), dtype=np.float32))
     (out / "index.json").write_text(json.dumps({"image_ids": [image_id for image_id, _ in keys]}))
@@ -145,21 +145,29 @@ def preprocessing(backbone: Backbone) -> Preprocessing:
     )
 
 
-def _onnx_features(images: Iterator[NDArray[np.uint8]], trunk: Path, context: Context) -> Iterator[Floats]:
+Looks = Callable[[int], NDArray[np.uint8]]
+
+
+def _onnx_features(looks: Looks, places: Sequence[int], network: Path, context: Context) -> Iterator[Floats]:
+    """[L, F] of each place."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = context.resources.threads
     options.log_severity_level = 3
-    session = ort.InferenceSession(trunk, options, providers=["CPUExecutionProvider"])
-    # One at a time: as fast as batches on a CPU, and a photograph's features cannot depend on its neighbours.
-    while batch := list(islice(images, 32)):
-        yield np.concatenate([session.run(None, {"images": image[None]})[0] for image in batch])
+    session = ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
+    def features(place: int) -> Floats:
+        # One at a time: as fast as batches on a CPU, and a photograph's features cannot depend on its neighbours.
+        return np.concatenate([session.run(None, {"images": image[None]})[0] for image in looks(place)])
+
+    return _in_threads(features, places, context.resources.workers)
 
 
 def _torch_features(
-    images: Iterator[NDArray[np.uint8]], trunk: Path, backbone: Backbone, context: Context, *, mirrored: bool
+    looks: Looks, places: Sequence[int], trunk: Path, backbone: Backbone, context: Context, *, mirrored: bool
 ) -> Iterator[Floats]:
+    """[L, F] of each place."""
     import torch
     from safetensors.torch import load_file
 
@@ -170,12 +178,27 @@ def _torch_features(
     network.load_state_dict(load_file(trunk / "trunk.safetensors"))
     served = network if mirrored else as_served(network, backbone)
     served = served.to(device).to(memory_format=torch.channels_last).eval()
+    images = _in_threads(looks, places, context.resources.workers)
     while batch := list(islice(images, BATCH_IMAGES)):
-        images_BCHW = torch.from_numpy(np.stack(batch)).to(device).contiguous(memory_format=torch.channels_last)
+        images_BCHW = torch.from_numpy(np.concatenate(batch)).to(device).contiguous(memory_format=torch.channels_last)
         # Without TF32: heads are served behind ONNX, which has all of a float's digits.
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
-            yield served(images_BCHW).float().cpu().numpy()
+            features_BF = served(images_BCHW).float().cpu().numpy()
+        yield from features_BF.reshape(len(batch), -1, features_BF.shape[1])
+
+
+def _in_threads(do: Callable[[int], NDArray[T]], places: Sequence[int], num_threads: int) -> Iterator[NDArray[T]]:
+    """What ``do`` makes of each place, in order; decoding, resizing and networks let other threads run beside them."""
+    if num_threads == 1:
+        yield from map(do, places)
+        return
+    waiting = iter(places)
+    with ThreadPoolExecutor(num_threads) as threads:
+        begun = deque(threads.submit(do, place) for place in islice(waiting, BATCH_IMAGES))
+        while begun:
+            yield begun.popleft().result()
+            begun.extend(threads.submit(do, place) for place in islice(waiting, 1))
 
 
 def _previous_rows(previous: Path | None, recipe: dict[str, object]) -> dict[Key, Floats]:

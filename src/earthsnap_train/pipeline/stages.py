@@ -40,7 +40,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "embed": Kind(run="models.embed:run", revision=4, libraries=("onnxruntime", "pillow"), uses_gpu=True),
     "embed_originals": Kind(
-        run="models.embed:run_originals", revision=1, libraries=("onnxruntime", "pillow"), uses_gpu=True
+        run="models.embed:run_originals",
+        revision=1,
+        libraries=("onnxruntime", "pillow"),
+        parallel_inside=True,
+        uses_gpu=True,
     ),
     "tune": Kind(
         run="training.search:run", revision=1, libraries=("torch", "timm", "torchvision", "optuna"), uses_gpu=True
