@@ -10,10 +10,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from earthsnap_train.context import Context, Resources, Silence
+from earthsnap_train.context import Resources, Silence
 from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.family import Family
-from earthsnap_train.pipeline.stages import function
 from earthsnap_train.release.bundle_files import model_files
 from earthsnap_train.serving.engine import Engine, Models
 
@@ -39,17 +38,13 @@ def test_features_are_those_that_the_served_network_computes(tiny: Callable[...,
 
 def test_heads_answer_as_those_solved_on_the_cpu(tiny: Callable[..., Any], tmp_path: Path) -> None:
     family = tiny(SHARED)
-    for name in ("gpu", "again"):
-        family.run(HEADS, tmp_path / name, resources=GPU)
+    family.run(HEADS, tmp_path / "gpu", resources=GPU)
     on_cpu = family.out(HEADS)
     features_BF = np.load(family.out(EMBED) / "features.npy")[:, 0]
     for name in ("parent", "child/rosaceae", "child/fagaceae", "flat"):
         assert node(tmp_path / "gpu", name)["classes"] == node(on_cpu, name)["classes"]
         ours, theirs = (logits(folder / name / "head.onnx", features_BF) for folder in (tmp_path / "gpu", on_cpu))
         assert np.abs(ours - theirs).max() <= 0.02 * np.abs(theirs).max()
-        assert (tmp_path / "gpu" / name / "head.onnx").read_bytes() == (
-            tmp_path / "again" / name / "head.onnx"
-        ).read_bytes()
 
 
 def logits(head: Path, features_BF: np.ndarray) -> np.ndarray:
@@ -62,27 +57,26 @@ def logits(head: Path, features_BF: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("method", ["head", "full", "head_then_full"])
 @pytest.mark.parametrize("precision", ["auto", "32", "16"])
-def test_each_method_teaches(tiny: Callable[..., Any], tmp_path: Path, method: str, precision: str) -> None:
-    epochs = 5 if method == "head" else 20
-    family = tiny(
-        f"training={method}", f"training.num_epochs={epochs}", "training.lr=0.01", f"training.precision='{precision}'"
-    )
+def test_each_method_teaches_as_on_the_cpu(
+    tiny: Callable[..., Any], tmp_path: Path, method: str, precision: str
+) -> None:
+    taught = (f"training={method}", f"training.num_epochs={5 if method == 'head' else 20}", "training.lr=0.01")
+    family = tiny(*taught, f"training.precision='{precision}'")
     family.run(CHILD, tmp_path / "gpu", resources=GPU)
-    if method == "head":
-        assert near(tmp_path / "gpu", family.out(CHILD))
-        return
-    curves = json.loads((tmp_path / "gpu/notes/curves.json").read_text())
-    assert min(row["val_loss"] for row in curves if "val_loss" in row) < np.log(3)  # better than nothing learnt
-    trunk = load_file(tmp_path / "gpu/trunk.safetensors")
-    start = load_file(family.out("trunk") / "trunk.safetensors")
-    assert any(not np.array_equal(trunk[name], start[name]) for name in start)
-    assert all(np.isfinite(tensor).all() for tensor in trunk.values())
+    on_cpu = tiny(*taught, "training.precision='32'").out(CHILD)
+    least, least_on_cpu = (min(losses(folder)) for folder in (tmp_path / "gpu", on_cpu))
+    assert least == pytest.approx(least_on_cpu, abs=0.02 if method == "head" else 0.3)
+    if method != "head":
+        trunk = load_file(tmp_path / "gpu/trunk.safetensors")
+        start = load_file(family.out("trunk") / "trunk.safetensors")
+        assert any(not np.array_equal(trunk[name], start[name]) for name in start)
+        assert all(np.isfinite(tensor).all() for tensor in trunk.values())
 
 
-def near(folder: Path, other: Path) -> bool:
-    """Whether both heads are the same but for the digits that a GPU leaves out."""
-    ours, theirs = (load_file(one / "head.safetensors")["weight"] for one in (folder, other))
-    return bool(np.abs(ours - theirs).max() <= 0.05 * np.abs(theirs).max())
+def losses(folder: Path) -> list[float]:
+    """On val, epoch by epoch."""
+    rows = json.loads((folder / "notes/curves.json").read_text())
+    return [row["val_loss"] for row in rows if "val_loss" in row]
 
 
 class Stopped(Exception):
@@ -111,7 +105,7 @@ def test_a_stopped_training_goes_on(tiny: Callable[..., Any], tmp_path: Path, me
     assert list(scratch.rglob("last.ckpt"))
     family.run(CHILD, tmp_path / "resumed", resources=often, scratch=scratch)
     family.run(CHILD, tmp_path / "whole", resources=often)
-    assert near(tmp_path / "resumed", tmp_path / "whole")
+    assert losses(tmp_path / "resumed") == pytest.approx(losses(tmp_path / "whole"), abs=0.05)
 
 
 def test_a_search_tries_on_it(tiny: Callable[..., Any], tmp_path: Path) -> None:
@@ -146,22 +140,3 @@ def test_a_whole_run_takes_the_gpu_where_one_is(tmp_path: Path, earthsnap_proces
         np.zeros((2, 3, served.preprocessing.image_px, served.preprocessing.image_px), dtype=np.uint8)
     )
     assert np.allclose(answer.species_BS.sum(axis=1), 1, atol=1e-4)
-
-
-def test_more_memory_than_there_is_ends_in_words(tiny: Callable[..., Any], tmp_path: Path) -> None:
-    from earthsnap_train.errors import EnvironmentProblem
-
-    family = tiny("training=full", "training.num_epochs=1")
-    stage = family.plan.stage(CHILD)
-    (tmp_path / "scratch").mkdir()
-    (tmp_path / "out").mkdir()
-    torch.cuda.set_per_process_memory_fraction(1e-5)
-    try:
-        with pytest.raises(EnvironmentProblem, match="too small for a batch"):
-            function(stage.kind)(
-                stage.settings, family.inputs(stage), tmp_path / "out",
-                Context(scratch=tmp_path / "scratch", resources=GPU),
-            )  # fmt: skip
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-        torch.cuda.empty_cache()
