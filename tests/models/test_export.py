@@ -108,6 +108,16 @@ def test_a_temperature_makes_certainty_honest() -> None:
     assert after < 0.6 * before
 
 
+def test_wrong_labels_of_val_do_not_make_a_node_modest() -> None:
+    generator = np.random.default_rng(2)
+    labels_B = generator.integers(0, 10, size=1500)
+    logits_BC = (generator.normal(size=(1500, 10)) + 3 * np.eye(10)[labels_B]).astype(np.float32)
+    wrong_B = generator.random(1500) < 0.05
+    labelled_B = np.where(wrong_B, generator.integers(0, 10, size=1500), labels_B)
+    told_truth, told_wrong = (fit_temperature(logits_BC, known_B) for known_B in (labels_B, labelled_B))
+    assert told_wrong == pytest.approx(told_truth, rel=0.2)
+
+
 def test_without_anything_to_learn_it_from_the_temperature_is_one() -> None:
     assert fit_temperature(np.zeros((0, 3), dtype=np.float32), np.zeros(0, dtype=np.int64)) == 1.0
     assert fit_temperature(np.zeros((4, 1), dtype=np.float32), np.zeros(4, dtype=np.int64)) == 1.0

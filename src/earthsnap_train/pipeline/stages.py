@@ -51,21 +51,21 @@ KINDS: Mapping[str, Kind] = {
     ),
     "train": Kind(run="training.train:run", revision=2, libraries=("torch", "timm", "torchvision"), uses_gpu=True),
     "export": Kind(
-        run="models.export:run", revision=3, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime", "pillow")
+        run="models.export:run", revision=4, libraries=("torch", "timm", "torchvision", "onnx", "onnxruntime", "pillow")
     ),
     "check_parent": Kind(run="evaluation.check_parent:run", revision=1, libraries=("onnxruntime",)),
-    "heads": Kind(run="training.heads:run", revision=2, libraries=("torch", "scipy", "onnx"), uses_gpu=True),
+    "heads": Kind(run="training.heads:run", revision=3, libraries=("torch", "scipy", "onnx"), uses_gpu=True),
     # -> what they are worth
     "evaluate": Kind(run="evaluation.evaluate_node:run", revision=1, libraries=("onnxruntime", "pillow")),
     "evaluate_heads": Kind(run="evaluation.evaluate_heads:run", revision=1, libraries=("onnxruntime",)),
-    "ablate": Kind(run="training.ablate:run", revision=2, libraries=("torch", "scipy"), uses_gpu=True),
+    "ablate": Kind(run="training.ablate:run", revision=3, libraries=("torch", "scipy"), uses_gpu=True),
     "calibrate": Kind(run="evaluation.calibrate_family:run", revision=1, libraries=("onnxruntime", "pillow")),
     "evaluate_family": Kind(run="evaluation.evaluate_family:run", revision=5, libraries=("onnxruntime", "pillow")),
     # -> a release that waits for a person
     "bundle": Kind(run="release.bundle:run", revision=5, libraries=("onnxruntime", "pillow")),
     "report": Kind(run="evaluation.write_report:run", revision=4, libraries=("pillow",)),
     # beside a release: what could be declared better
-    "advise": Kind(run="advice.advise:run", revision=2, libraries=("torch", "scipy", "pillow"), parallel_inside=True),
+    "advise": Kind(run="advice.advise:run", revision=3, libraries=("torch", "scipy", "pillow"), parallel_inside=True),
 }
 
 
