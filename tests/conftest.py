@@ -78,7 +78,12 @@ def earthsnap(
 
 
 def declare(*typed: str) -> RunSpec:
-    """The declaration that a command line makes, as it comes through the door."""
+    """The declaration that a command line makes, as it comes through the door.
+
+    Without an experiment it is one of networks of their own, which show more of the house.
+    """
+    if not any(one.startswith("+experiment") for one in typed):
+        typed = ("architecture=parent_child", *typed)
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         spec = through_the_door(compose("config", overrides=translate(typed)))
     return shrunk(spec) if spec.debug else spec
@@ -202,6 +207,7 @@ TINY_FLORA = {
 }
 PHOTOGRAPHS_EACH = 12
 SMALL = (
+    "architecture=parent_child",
     "dataset=folder",
     "dataset.source.ranks=[family]",
     "dataset.min_images_per_species=5",
