@@ -81,7 +81,7 @@ def test_a_new_group_is_a_new_node(shared: Garden) -> None:
 
 def test_a_name_that_a_synonym_replaces_changes_names_alone(shared: Garden) -> None:
     synonym = "taxonomy.synonyms={canina: Rosa nova}"
-    assert told(shared, synonym) == ["untouched: 4 nodes", "names: canina, canina is now Rosa nova"]
+    assert told(shared, synonym) == ["untouched: 4 nodes", "names: canina is now Rosa nova"]
     before = lock_of(shared)
 
     ran = shared.run(synonym)
@@ -96,7 +96,7 @@ def test_networks_of_their_own_are_not_taught_again_for_a_name(garden: Garden) -
     (garden.photographs / "rosa/canina").rename(garden.photographs / "rosa/Rosa nova")
     garden.typed = [*garden.typed, "taxonomy.synonyms={canina: Rosa nova}"]
 
-    assert told(garden) == ["untouched: 4 nodes", "names: canina, canina is now Rosa nova"]
+    assert told(garden) == ["untouched: 4 nodes", "names: canina is now Rosa nova"]
     assert not taught(garden.run())
     assert lock_of(garden).keys() == {name.split("/")[1] for name in SPECIES}
 
@@ -158,7 +158,7 @@ def test_a_species_that_moves_to_another_group_touches_both(shared: Garden) -> N
     lines = told(shared)
     assert "child/rosa: 1 gone species (arvensis), 8 gone photographs" in lines
     assert "child/acer: 1 new species (arvensis), 8 new photographs" in lines
-    assert lines[-1] == "flat: its species in another order"  # which are those of the groups, one after another
+    assert lines[-1] == "flat: its species in another sequence"  # which are those of the groups, one after another
 
 
 def test_settings_that_change_are_told_of_the_nodes_that_they_touch(shared: Garden) -> None:
