@@ -129,6 +129,7 @@ def test_species_that_a_synonym_merges_touch_the_nodes_of_both(shared: Garden) -
         "child/rosa: gone, for it has nothing left to tell apart",
         "untouched: 1 node",
     ]
+    assert shared.plan(merge).plan.stage("bundle").settings["ids_now"] == {"canina": "rugosa"}
     ran = shared.run(merge)
     assert taught(ran) == {"records/rosa", "embed/trunk/rosa", "heads"}
     assert "canina" in lock_of(shared)  # its place is kept, should it come back
@@ -169,6 +170,30 @@ def test_settings_that_change_are_told_of_the_nodes_that_they_touch(shared: Gard
     lines = told(shared, "training.label_smoothing=0.1")
     assert len(lines) == 4
     assert all(line.endswith(": lesson.label_smoothing 0.0 -> 0.1") for line in lines)
+
+
+def test_reviews_that_relabel_reject_and_are_withdrawn_touch_the_nodes_of_their_species(shared: Garden) -> None:
+    (shared.root / "reviews.csv").write_text(
+        "path,decision\nrosa/canina/000.png,relabel:opalus\nacer/rubrum/000.png,reject\n"
+    )
+    reviewed = f"dataset.reviews={shared.root}/reviews.csv"
+    everything = "1 gone photograph, 1 relabelled photograph"
+    assert told(shared, reviewed) == [
+        f"parent: {everything}",
+        "child/acer: 1 new photograph, 1 gone photograph",
+        "child/rosa: 1 gone photograph",
+        f"flat: {everything}",
+    ]
+    assert {"heads", "records/rosa", "records/acer"} <= shared.run(reviewed)
+    assert told(shared, reviewed) == ["untouched: 4 nodes"]
+    assert told(shared)[1] == "child/acer: 1 new photograph, 1 gone photograph"
+
+
+def test_a_photograph_that_a_review_keeps_whatever_the_checks_say_is_new(shared: Garden) -> None:
+    Image.new("RGB", (8, 8)).save(shared.photographs / "acer/rubrum/too-small.png")
+    shared.run()
+    (shared.root / "reviews.csv").write_text("path,decision\nacer/rubrum/too-small.png,keep\n")
+    assert "child/acer: 1 new photograph" in told(shared, f"dataset.reviews={shared.root}/reviews.csv")
 
 
 def test_new_photographs_that_are_no_longer_there_are_counted(shared: Garden) -> None:
