@@ -121,6 +121,13 @@ def test_a_scientific_name_in_the_species_table_is_data_alone(shared: Garden) ->
     assert not taught(shared.run())
 
 
+def test_a_misspelt_synonym_is_told_and_one_of_a_name_unlike_all_is_not(shared: Garden) -> None:
+    assert shared.plan("taxonomy.synonyms={unheard of: canina, rubrum: Acer novum}").survey.notes == ()
+    assert shared.plan("taxonomy.synonyms={rugsoa: canina}").survey.notes == (
+        "taxonomy.synonyms: no species is called 'rugsoa'. Did you mean 'rugosa'?",
+    )
+
+
 def test_species_that_a_synonym_merges_touch_the_nodes_of_both(shared: Garden) -> None:
     merge = "taxonomy.synonyms={canina: rugosa}"
     assert told(shared, merge) == [

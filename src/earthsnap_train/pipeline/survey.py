@@ -29,7 +29,8 @@ from earthsnap_train.spec.run import RunSpec
 from earthsnap_train.taxonomy.grouping import GroupingDecision, resolve_grouping
 from earthsnap_train.taxonomy.linter import Finding
 from earthsnap_train.taxonomy.lock import lock_path, read_lock
-from earthsnap_train.taxonomy.names import first_ids, ids_now
+from earthsnap_train.taxonomy.misspelt import misspelt_synonyms
+from earthsnap_train.taxonomy.names import first_ids, ids_now, slug, without_author
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 
@@ -39,7 +40,8 @@ class Survey:
 
     ``first_ids``, ``ids_now``: see ``taxonomy.names``. ``image_ids``: of the listed files, and of each species in
     ``image_ids_of``; empty where they are still to be drawn, or lie in a bucket. ``kept``: those of them that a review
-    keeps whatever the checks say. Photographs that reviews give another species or reject are counted as such.
+    keeps whatever the checks say. A photograph that a review relabels is of that species, and one that it rejects of none.
+    ``notes``: sentences for a person.
     """
 
     taxonomy: Taxonomy
@@ -53,6 +55,7 @@ class Survey:
     image_ids: frozenset[str]
     image_ids_of: Mapping[str, frozenset[str]]
     kept: frozenset[str]
+    notes: tuple[str, ...]
 
 
 def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Survey:
@@ -95,6 +98,7 @@ def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Sur
         # One network asks for no groups; its records are packed together all the same.
         grouping = Manual(kind="manual", groups={"all": [one.species_id for one in taxonomy.species]})
     decision = resolve_grouping(grouping, taxonomy, lock)
+    known = {slug(without_author(row.species)) for row in rows}.union(lock.group_of if lock else ())
     rejected = {path for path, review in reviews.items() if review.decision == "reject"}
     shown = {path: species for path, species in names.of.items() if path not in rejected}
     image_ids_of: dict[str, frozenset[str]] = {}
@@ -112,6 +116,7 @@ def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Sur
         image_ids=frozenset(hashes.values()),
         image_ids_of=image_ids_of,
         kept=frozenset(hashes[path] for path in reviews.keys() & hashes.keys() - rejected),
+        notes=(*decision.notes, *misspelt_synonyms(spec.taxonomy.synonyms, known)),
     )
 
 
