@@ -66,7 +66,7 @@ def entry(
         preprocessing=Preprocessing(image_px=32, crop_fraction=1.0, interpolation="bicubic"),
     )  # fmt: skip
     names = {one: Name(species_id=one, scientific=one.replace("-", " "), common=None) for one in group_of}
-    made: Any = {"side": side, "family": family, "names": names, "predictions": predictions} | changes
+    made: Any = {"side": side, "family": family, "names": names, "predictions": predictions, "ids_now": {}} | changes
     return Entry(**made)
 
 
@@ -143,6 +143,47 @@ def test_a_corrected_label_counts_as_it_is_now_and_an_unknown_species_does_not()
     knows_roses = entry("plants-6", {ROSE: []}, predictions=old_predictions)
     found = judged(compare(new, knows_roses))
     assert (found.pairs.num_images, found.num_relabelled, found.num_only_new) == (6, 0, 6)
+
+
+def merged(*, ids_now: Mapping[str, str]) -> Comparison:
+    """Oaks have become roses. The old release took every other one for its fellow; lilies are as they were."""
+    new = entry("plants-7", {ROSE: shares(20, 20), LILY: shares(6, 6)}, ids_now=ids_now)
+    assert new.predictions is not None
+    was = new.predictions.species_id.copy()
+    was[10:20] = OAK
+    named = np.where(was == LILY, LILY, np.where(np.arange(len(was)) % 2 == 0, was, np.where(was == OAK, ROSE, OAK)))
+    both = np.stack([named, np.where(named == LILY, "", np.where(named == OAK, ROSE, OAK))], axis=1)
+    answers = Answers(names=both, probability=np.where(both == "", 0.0, [[0.6, 0.3]]))
+    predictions = FamilyPredictions(**{**vars(new.predictions), "species_id": was, "answers": answers})
+    return compare(new, entry("plants-6", {ROSE: [], OAK: [], LILY: []}, predictions=predictions))
+
+
+def test_of_merged_species_the_old_release_may_name_any() -> None:
+    found = judged(merged(ids_now={OAK: ROSE}))
+    assert (found.pairs.both, found.pairs.only_new, found.pairs.only_old, found.pairs.neither) == (26, 0, 0, 0)
+    assert [one.verdict for one in found.species] == ["same", "same"]
+    assert (found.top1.minus.value, found.num_relabelled, found.num_untold) == (0.0, 0, 0)
+    right = np.where(np.arange(26) < 20, 0.6 + 0.3, 0.6)  # as likely as the two together
+    assert found.ece.old == pytest.approx(1 - right.mean())
+
+
+def test_a_merged_species_under_a_new_id_is_known_to_a_release_that_knew_its_parts() -> None:
+    new = entry("plants-7", {"rosa-nova": shares(5, 6)}, ids_now={ROSE: "rosa-nova", OAK: "rosa-nova"})
+    assert new.predictions is not None
+    was = np.where(np.arange(6) < 3, ROSE, OAK)
+    answers = Answers(names=was[::-1, None], probability=np.full((6, 1), 0.9))
+    predictions = FamilyPredictions(**{**vars(new.predictions), "species_id": was, "answers": answers})
+    found = judged(compare(new, entry("plants-6", {ROSE: [], OAK: []}, predictions=predictions)))
+    assert (found.pairs.both, found.pairs.only_old) == (5, 1)
+
+
+def test_species_that_took_in_one_that_is_gone_are_left_out_where_nothing_says_that_they_are_one() -> None:
+    comparison = merged(ids_now={})
+    found = judged(comparison)
+    assert [one.name.species_id for one in found.species] == [LILY]
+    assert (found.pairs.both, found.pairs.num_images) == (6, 6)
+    assert (found.num_untold, found.num_only_new, found.num_only_old) == (20, 0, 0)
+    assert "(20 of species that took in one that is gone are left out)" in as_text(comparison)
 
 
 def test_species_come_go_change_name_and_move() -> None:

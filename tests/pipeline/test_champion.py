@@ -10,6 +10,7 @@ import pytest
 
 from earthsnap_train.errors import IntegrityError
 from earthsnap_train.evaluation.compare import compare_releases
+from earthsnap_train.evaluation.compare_entry import Entry
 from earthsnap_train.pipeline.champion import BesideChampion, attach_evaluation, beside_champion
 from earthsnap_train.release.bundle_files import release_digest
 from earthsnap_train.release.deployments import Deployments
@@ -63,6 +64,13 @@ def test_a_release_is_not_compared_with_itself(tiny: Callable[..., Any], registr
     found = beside(tiny("training=head"), registry)
     assert found.comparison is None
     assert found.line == "tiny-1 is this very release"
+
+
+def test_a_release_knows_which_id_a_synonym_led_to_another(tiny: Callable[..., Any], tmp_path: Path) -> None:
+    family, ids_now = tiny("training=head"), {"rosa-alba": "rosa-canina"}
+    family.run("bundle", tmp_path / "bundle", settings={"ids_now": ids_now})
+    assert Entry.of_artifacts(tmp_path / "bundle", family.out("evaluate/family")).ids_now == ids_now
+    assert release_digest(tmp_path / "bundle") == release_digest(family.out("bundle"))
 
 
 def test_a_new_release_is_compared_with_the_champion_and_its_gates_are_judged(

@@ -81,7 +81,7 @@ def test_a_new_group_is_a_new_node(shared: Garden) -> None:
 
 def test_a_name_that_a_synonym_replaces_changes_names_alone(shared: Garden) -> None:
     synonym = "taxonomy.synonyms={canina: Rosa nova}"
-    assert told(shared, synonym) == ["untouched: 4 nodes", "names: canina, canina is now Rosa nova"]
+    assert told(shared, synonym) == ["untouched: 4 nodes", "names: canina is now Rosa nova"]
     before = lock_of(shared)
 
     ran = shared.run(synonym)
@@ -96,7 +96,7 @@ def test_networks_of_their_own_are_not_taught_again_for_a_name(garden: Garden) -
     (garden.photographs / "rosa/canina").rename(garden.photographs / "rosa/Rosa nova")
     garden.typed = [*garden.typed, "taxonomy.synonyms={canina: Rosa nova}"]
 
-    assert told(garden) == ["untouched: 4 nodes", "names: canina, canina is now Rosa nova"]
+    assert told(garden) == ["untouched: 4 nodes", "names: canina is now Rosa nova"]
     assert not taught(garden.run())
     assert lock_of(garden).keys() == {name.split("/")[1] for name in SPECIES}
 
@@ -121,6 +121,13 @@ def test_a_scientific_name_in_the_species_table_is_data_alone(shared: Garden) ->
     assert not taught(shared.run())
 
 
+def test_a_misspelt_synonym_is_told_and_one_of_a_name_unlike_all_is_not(shared: Garden) -> None:
+    assert shared.plan("taxonomy.synonyms={unheard of: canina, rubrum: Acer novum}").survey.notes == ()
+    assert shared.plan("taxonomy.synonyms={rugsoa: canina}").survey.notes == (
+        "taxonomy.synonyms: no species is called 'rugsoa'. Did you mean 'rugosa'?",
+    )
+
+
 def test_species_that_a_synonym_merges_touch_the_nodes_of_both(shared: Garden) -> None:
     merge = "taxonomy.synonyms={canina: rugosa}"
     assert told(shared, merge) == [
@@ -129,6 +136,7 @@ def test_species_that_a_synonym_merges_touch_the_nodes_of_both(shared: Garden) -
         "child/rosa: gone, for it has nothing left to tell apart",
         "untouched: 1 node",
     ]
+    assert shared.plan(merge).plan.stage("bundle").settings["ids_now"] == {"canina": "rugosa"}
     ran = shared.run(merge)
     assert taught(ran) == {"records/rosa", "embed/trunk/rosa", "heads"}
     assert "canina" in lock_of(shared)  # its place is kept, should it come back
@@ -158,7 +166,7 @@ def test_a_species_that_moves_to_another_group_touches_both(shared: Garden) -> N
     lines = told(shared)
     assert "child/rosa: 1 gone species (arvensis), 8 gone photographs" in lines
     assert "child/acer: 1 new species (arvensis), 8 new photographs" in lines
-    assert lines[-1] == "flat: its species in another order"  # which are those of the groups, one after another
+    assert lines[-1] == "flat: its species in another sequence"  # which are those of the groups, one after another
 
 
 def test_settings_that_change_are_told_of_the_nodes_that_they_touch(shared: Garden) -> None:
@@ -169,6 +177,30 @@ def test_settings_that_change_are_told_of_the_nodes_that_they_touch(shared: Gard
     lines = told(shared, "training.label_smoothing=0.1")
     assert len(lines) == 4
     assert all(line.endswith(": lesson.label_smoothing 0.0 -> 0.1") for line in lines)
+
+
+def test_reviews_that_relabel_reject_and_are_withdrawn_touch_the_nodes_of_their_species(shared: Garden) -> None:
+    (shared.root / "reviews.csv").write_text(
+        "path,decision\nrosa/canina/000.png,relabel:opalus\nacer/rubrum/000.png,reject\n"
+    )
+    reviewed = f"dataset.reviews={shared.root}/reviews.csv"
+    everything = "1 gone photograph, 1 relabelled photograph"
+    assert told(shared, reviewed) == [
+        f"parent: {everything}",
+        "child/acer: 1 new photograph, 1 gone photograph",
+        "child/rosa: 1 gone photograph",
+        f"flat: {everything}",
+    ]
+    assert {"heads", "records/rosa", "records/acer"} <= shared.run(reviewed)
+    assert told(shared, reviewed) == ["untouched: 4 nodes"]
+    assert told(shared)[1] == "child/acer: 1 new photograph, 1 gone photograph"
+
+
+def test_a_photograph_that_a_review_keeps_whatever_the_checks_say_is_new(shared: Garden) -> None:
+    Image.new("RGB", (8, 8)).save(shared.photographs / "acer/rubrum/too-small.png")
+    shared.run()
+    (shared.root / "reviews.csv").write_text("path,decision\nacer/rubrum/too-small.png,keep\n")
+    assert "child/acer: 1 new photograph" in told(shared, f"dataset.reviews={shared.root}/reviews.csv")
 
 
 def test_new_photographs_that_are_no_longer_there_are_counted(shared: Garden) -> None:

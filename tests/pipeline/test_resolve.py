@@ -254,7 +254,7 @@ def test_a_reason_names_what_differs(changes: dict[str, JsonValue], reason: str)
         ({"training": {"lr": None, "method": "head"}}, "training.lr nothing -> 0.1"),
         ({"classes": ["a", "b"]}, "2 new species (c, d)"),
         ({"classes": ["a", "b", "c", "d", "e"]}, "1 gone species (e)"),
-        ({"classes": ["b", "a", "c", "d"]}, "classes in another order"),
+        ({"classes": ["b", "a", "c", "d"]}, "classes in another sequence"),
         ({"classes": []}, "4 new species (a, b, c, ...)"),
         ({"class_of": {"a": "b"}, "classes": ["a", "b", "c"]}, "1 new species (d)"),
         (

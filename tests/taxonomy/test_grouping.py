@@ -154,3 +154,12 @@ def test_no_species_at_all_is_refused() -> None:
 def test_bounds_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match=r"min_species \(5\) is more than max_species \(4\)"):
         ByRank(kind="by_rank", rank=None, min_species=5, max_species=4)
+
+
+def test_a_group_of_the_lock_that_is_almost_a_taxon_is_told_with_the_taxon(flowers: Taxonomy) -> None:
+    lock = Grouping(group_of={"daisy": "asterals", "dog-rose": "roses", "beach-rose": "rosales"})
+    assert resolve_grouping(BY_ORDER, flowers, lock).notes == (
+        "The lock has daisy in the group 'asterals', which is no taxon. Did you mean 'asterales'?",
+    )
+    by_hand = manual(asterals=["daisy"], roses=["dog-rose"], rosales=["beach-rose"])
+    assert resolve_grouping(by_hand, flowers, lock).notes == ()

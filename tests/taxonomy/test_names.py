@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earthsnap_train.errors import ConfigError
-from earthsnap_train.taxonomy.names import LONGEST_SLUG, first_ids, slug, species_ids, without_author
+from earthsnap_train.taxonomy.names import LONGEST_SLUG, first_ids, ids_now, slug, species_ids, without_author
 
 STEADY = settings(deadline=None, derandomize=True)
 
@@ -125,3 +125,18 @@ def test_merged_species_have_the_id_of_the_name_in_use_else_of_the_oldest() -> N
     assert first_ids({"a": "b"}, ["a", "b"]) == {}
     assert first_ids({"a": "c", "b": "c"}, ["b", "a"]) == {"c": "b"}
     assert first_ids({"a": "c"}, []) == {}
+
+
+def test_the_ids_that_led_to_others_are_known_with_those_that_they_led_to() -> None:
+    synonyms = {
+        "Rosa alba L.": "rosa-canina",
+        "rosa-canina": "Rosa nova",
+        "Acer": "Acer novum",
+        "rosa nova": "rosa-nova",
+    }
+    assert ids_now(synonyms, {"acer-novum": "acer"}) == {"rosa-alba": "rosa-nova", "rosa-canina": "rosa-nova"}
+
+
+def test_synonyms_that_lead_back_to_themselves_are_refused_whether_anything_is_called_so_or_not() -> None:
+    with pytest.raises(ConfigError, match="the synonyms of 'a' lead back to 'a'"):
+        ids_now({"a": "b", "b": "a"})

@@ -74,6 +74,7 @@ def _judge(new: Entry, old: Entry, album: Album) -> tuple[Judged | None, str]:
         new.predictions,
         old.predictions,
         known_to_old=old.family.group_of,
+        ids_now=new.ids_now,
         names=new.names,
         group_of=new.family.group_of,
         album=album,

@@ -27,12 +27,16 @@ KEPT: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Entry:
-    """``predictions`` is None for a release that was registered before they were kept."""
+    """``predictions`` is None for a release that was registered before they were kept.
+
+    ``ids_now``: see ``taxonomy.names``; empty for a release that was made before this was kept.
+    """
 
     side: Side
     family: Family
     names: Mapping[str, Name]
     predictions: FamilyPredictions | None
+    ids_now: Mapping[str, str]
 
     @classmethod
     def of_release(cls, release: "Release") -> Self:
@@ -51,7 +55,8 @@ class Entry:
             family = Family.model_validate_json((folder / "family.json").read_bytes())
             taxonomy = Taxonomy.read(folder / "taxonomy.parquet")
             size_bytes = sum(file.stat().st_size for file in model_files(family, folder).values())
-            taught_on = json.loads((folder / "lineage" / "dataset.json").read_bytes())["taught_on"]
+            dataset = json.loads((folder / "lineage" / "dataset.json").read_bytes())
+            taught_on, ids_now = dataset["taught_on"], dataset.get("ids_now", {})
             predictions, metrics, latency_ms = None, None, None
             if all(file.is_file() for file in places.values()):
                 predictions = FamilyPredictions.read(places["predictions.parquet"])
@@ -79,4 +84,4 @@ class Entry:
             one.species_id: Name(species_id=one.species_id, scientific=one.scientific_name, common=one.common_name)
             for one in taxonomy.species
         }
-        return cls(side=side, family=family, names=names, predictions=predictions)
+        return cls(side=side, family=family, names=names, predictions=predictions, ids_now=ids_now)

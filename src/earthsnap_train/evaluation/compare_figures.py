@@ -74,13 +74,15 @@ class LostPhotograph(Measured):
 class Judged(Measured):
     """The photographs that both were judged on, by the labels that the new release was judged by.
 
-    ``num_only_new``, ``num_only_old``: photographs that only one of them was judged on. ``num_relabelled``: those whose
+    ``num_only_new``, ``num_only_old``: photographs that only one of them was judged on. ``num_untold``: those of species
+    that took in photographs of one that is gone, and nothing says what that has become. ``num_relabelled``: those whose
     species was corrected in between. ``num_plants``: clusters, the independent pieces of evidence. ``num_tellable``:
     species whose photographs differ often enough that chance could be ruled out at all. ``species``: worst first.
     """
 
     num_only_new: int
     num_only_old: int
+    num_untold: int = 0
     num_relabelled: int
     num_plants: int
     num_tellable: int

@@ -59,17 +59,24 @@ def judge_pairs(
     old: FamilyPredictions,
     *,
     known_to_old: Collection[str],
+    ids_now: Mapping[str, str],
     names: Mapping[str, Name],
     group_of: Mapping[str, str],
     album: Album,
 ) -> Judged | None:
-    """None without a common photograph. ``names`` and ``group_of``: the new release's.
+    """None without a common photograph. ``names``, ``group_of`` and ``ids_now``: the new release's.
 
     A photograph whose label was corrected counts by its new label, and only where the old release knows that species.
+    Of species that were merged, the old release may name any. Where one is gone and nothing says what it has become,
+    no one knows whether its name would be right: the species that took in its photographs are left out.
     """
     _, rows, old_rows = np.intersect1d(new.image_id, old.image_id, assume_unique=True, return_indices=True)
-    fair = np.isin(new.species_id[rows], sorted(known_to_old))
+    fair = np.isin(new.species_id[rows], [ids_now.get(one, one) for one in known_to_old])
     rows, old_rows = rows[fair], old_rows[fair]
+    truth, was = new.species_id[rows], _now(old.species_id[old_rows], ids_now)
+    told = ~np.isin(truth, truth[~np.isin(was, sorted(group_of))])
+    num_untold = int((~told).sum())
+    rows, old_rows, was = rows[told], old_rows[told], was[told]
     if not len(rows):
         return None
     common = _Common(
@@ -78,14 +85,15 @@ def judge_pairs(
         truth=new.species_id[rows],
         clusters=number_clusters(new.cluster_id[rows], len(rows)),
         new=new.answers.take(rows),
-        old=old.answers.take(old_rows),
+        old=_merged(old.answers.take(old_rows), ids_now),
     )
     species, macro_recall, num_tellable = _species(common, names, group_of)
     overall = _overall(common)
     return Judged(
-        num_only_new=len(new) - len(rows),
-        num_only_old=len(old) - len(rows),
-        num_relabelled=int((common.truth != old.species_id[old_rows]).sum()),
+        num_only_new=len(new) - len(rows) - num_untold,
+        num_only_old=len(old) - len(rows) - num_untold,
+        num_untold=num_untold,
+        num_relabelled=int((common.truth != was).sum()),
         num_plants=int(common.clusters.max()) + 1,
         num_tellable=num_tellable,
         pairs=_pairs(common.new_right, common.old_right),
@@ -94,6 +102,19 @@ def judge_pairs(
         species=species,
         lost=_lost(common, species, names, choose_portraits(new), album),
     )
+
+
+def _now(species: Names, ids_now: Mapping[str, str]) -> Names:
+    """The ids that these species have in the new release."""
+    known, place = np.unique(species, return_inverse=True)
+    return np.asarray([ids_now.get(one, one) for one in known.tolist()], dtype=np.str_)[place].reshape(species.shape)
+
+
+def _merged(answers: Answers, ids_now: Mapping[str, str]) -> Answers:
+    """What they say of the new release's species: one that goes by several names is as likely as all of these together."""
+    names = _now(answers.names, ids_now)
+    same = names[:, :, None] == names[:, None, :]
+    return Answers(names=names, probability=(same * answers.probability[:, None, :]).sum(axis=2))
 
 
 def _pairs(new_right: NDArray[np.bool_], old_right: NDArray[np.bool_]) -> Pairs:

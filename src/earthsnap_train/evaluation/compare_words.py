@@ -74,6 +74,8 @@ def basis(comparison: Comparison) -> str:
         for number, side in ((judged.num_only_new, comparison.new), (judged.num_only_old, comparison.old))
         if number
     ]
+    if judged.num_untold:
+        alone.append(f"{count(judged.num_untold)} of species that took in one that is gone")
     left_out = f" ({' and '.join(alone)} are left out)" if alone else ""
     return f"on {_photographs(judged.pairs.num_images)} that both were judged on{left_out}"
 

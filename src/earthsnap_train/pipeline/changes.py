@@ -9,11 +9,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
+from earthsnap_train.data.manifest import MANIFEST_FILE, QUARANTINE_FILE, read_quarantine
 from earthsnap_train.pipeline.plan import Plan, Stage, library_version
 from earthsnap_train.pipeline.resolve import MOST_DIFFERENCES, State, differences
 from earthsnap_train.pipeline.stages import KINDS
 from earthsnap_train.pipeline.store import Artifact, Store
 from earthsnap_train.pipeline.survey import Survey
+from earthsnap_train.taxonomy.names import slug
 from earthsnap_train.taxonomy.tree import Species, Taxonomy
 
 HEADS, CHECK, TAUGHT = "heads", "check/parent", "train/trunk"
@@ -90,14 +92,16 @@ class _Past:
 
     @cached_property
     def set_aside(self) -> frozenset[str]:
-        """Photographs that the last manifest left out."""
+        """Photographs that the last manifest left out for the sake of its checks, not of a person's review."""
         facts = self.manifest / "notes" / "facts.parquet" if self.manifest else None
         if facts is None or self.manifest is None or not facts.is_file():
             return frozenset()
-        looked_at = pq.read_table(facts, columns=["sha256"])["sha256"].to_pylist()
-        return frozenset(looked_at) - {
-            i for ids in _by_species(self.manifest / "manifest.parquet").values() for i in ids
-        }
+        aside = read_quarantine(self.manifest / QUARANTINE_FILE)
+        by_review = {row.path for row in aside if row.code == "review_rejected"}
+        by_review -= {row.path for row in aside if row.code != "review_rejected"}
+        looked_at = pq.read_table(facts, columns=["path", "sha256"]).to_pylist()
+        listed = {i for ids in _by_species(self.manifest / MANIFEST_FILE).values() for i in ids}
+        return frozenset(row["sha256"] for row in looked_at if row["path"] not in by_review) - listed
 
     @cached_property
     def _selected(self) -> Mapping[str, Path]:
@@ -123,7 +127,7 @@ def _shown(ingest: State, found: Survey, past: _Past, store: Store) -> Shown | N
         return _by_species(store.path(ingest.artifact.key) / "manifest.parquet")
     if not found.image_ids:
         return None
-    return {species: ids - past.set_aside for species, ids in found.image_ids_of.items()}
+    return {species: ids - (past.set_aside - found.kept) for species, ids in found.image_ids_of.items()}
 
 
 # ---- one node
@@ -208,7 +212,7 @@ def _of_classes(was: Sequence[str], now: Sequence[str]) -> Iterator[str]:
         if names:
             yield f"{len(names)} {what} species ({_few(names)})"
     if set(was) == set(now) and list(was) != list(now):
-        yield "its species in another order"
+        yield "its species in another sequence"
 
 
 def _of_photographs(was: Shown, now: Shown) -> Iterator[str]:
@@ -231,16 +235,19 @@ def _renamed(was: Taxonomy | None, now: Taxonomy) -> Iterator[str]:
     for one in now.species:
         before = was.by_id.get(one.species_id) if was else None
         if before is not None and before != one:
-            yield f"{one.species_id}, {_difference(before, one)}"
+            old, new = _difference(before, one)
+            species = "" if slug(old) == one.species_id else f"{one.species_id}, "
+            yield f"{species}{old} is now {new}"
 
 
-def _difference(was: Species, now: Species) -> str:
+def _difference(was: Species, now: Species) -> tuple[str, str]:
+    """What it was called, and what it is called now."""
     if was.scientific_name != now.scientific_name:
-        return f"{was.scientific_name} is now {now.scientific_name}"
+        return was.scientific_name, now.scientific_name
     if was.common_name != now.common_name:
-        return f"{was.common_name or 'without a common name'} is now {now.common_name or 'without one'}"
+        return was.common_name or "without a common name", now.common_name or "without one"
     rank = next(rank for rank in dict(was.ranks) | dict(now.ranks) if was.taxon(rank) != now.taxon(rank))
-    return f"{rank} {was.taxon(rank) or 'unknown'} is now {now.taxon(rank) or 'unknown'}"
+    return f"{rank} {was.taxon(rank) or 'unknown'}", now.taxon(rank) or "unknown"
 
 
 def _counted(names: Sequence[str], noun: str) -> str:

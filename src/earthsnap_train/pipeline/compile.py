@@ -329,6 +329,8 @@ class _Compiler:
             "taught_on": SPLITS[self.spec.training.fit_on],
             "backbone": self.spec.backbone.name,
         }
+        if self.found.ids_now:
+            settings["ids_now"] = dict(self.found.ids_now)
         return self._stage(
             "bundle",
             "bundle",

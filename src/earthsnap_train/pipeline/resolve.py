@@ -147,7 +147,7 @@ def _changed(old: JsonValue, new: JsonValue, path: tuple[str, ...]) -> Iterator[
         if gone:
             yield f"{_counted(gone, 'gone', path)}"
         if not added and not gone:
-            yield f"{'.'.join(path)} in another order"
+            yield f"{'.'.join(path)} in another sequence"
     else:
         yield f"{'.'.join(path)} {_short(old)} -> {_short(new)}"
 

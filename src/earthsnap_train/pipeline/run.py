@@ -47,7 +47,10 @@ class Launcher(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """``folder``: the run's own. ``is_new``: whether this run registered the release. ``champion``: how it compares."""
+    """``folder``: the run's own. ``is_new``: whether this run registered the release. ``champion``: how it compares.
+
+    ``notes``: sentences for a person about what was declared.
+    """
 
     folder: Path
     report: Path
@@ -56,6 +59,7 @@ class Finished:
     summary: dict[str, object]
     data: ReportData
     champion: str
+    notes: tuple[str, ...]
     outcomes: Mapping[str, StageOutcome]
 
 
@@ -189,6 +193,7 @@ def _finish(
             for row in data.nodes
         },
         "gates": [gate.model_dump() for gate in data.gates],
+        "notes": list(prepared.survey.notes),
         "champion": beside.summary(),
         **({"base": {"release": spec.base, "kept": check.kept, **check.model_dump()}} if check else {}),
         "release": {"name": release.name, "digest": release.digest, "state": release.state, "new": is_new},
@@ -208,6 +213,7 @@ def _finish(
         summary=summary,
         data=data,
         champion=beside.line,
+        notes=prepared.survey.notes,
         outcomes=outcomes,
     )
 

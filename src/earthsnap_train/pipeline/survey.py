@@ -14,6 +14,8 @@ from pathlib import Path
 from earthsnap_train.data.file_hashes import hash_files
 from earthsnap_train.data.flora.species import catalogue
 from earthsnap_train.data.limit import limited
+from earthsnap_train.data.qa.names import Names
+from earthsnap_train.data.qa.reviews import by_path, read_reviews
 from earthsnap_train.data.source import Row, list_source
 from earthsnap_train.errors import DataError, NotFoundError
 from earthsnap_train.models.packages import package_file
@@ -24,11 +26,11 @@ from earthsnap_train.spec.architecture import Flat
 from earthsnap_train.spec.dataset import FolderSource, S3Source, SyntheticFlora, TableSource
 from earthsnap_train.spec.grouping import ByRank, Manual
 from earthsnap_train.spec.run import RunSpec
-from earthsnap_train.taxonomy.build import build_taxonomy
 from earthsnap_train.taxonomy.grouping import GroupingDecision, resolve_grouping
-from earthsnap_train.taxonomy.linter import Finding, NameEntry, require_sound
+from earthsnap_train.taxonomy.linter import Finding
 from earthsnap_train.taxonomy.lock import lock_path, read_lock
-from earthsnap_train.taxonomy.names import first_ids, species_ids
+from earthsnap_train.taxonomy.misspelt import misspelt_synonyms
+from earthsnap_train.taxonomy.names import first_ids, ids_now, slug, without_author
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 
@@ -36,19 +38,24 @@ from earthsnap_train.taxonomy.tree import Taxonomy
 class Survey:
     """``externals``: name -> content digest; ``places``: name -> where it lies here. ``images_of``: species -> listed files.
 
-    ``first_ids``: see ``taxonomy.names``. ``image_ids``: of the listed files, and of each species in ``image_ids_of``; empty
-    where they are still to be drawn, or lie in a bucket.
+    ``first_ids``, ``ids_now``: see ``taxonomy.names``. ``image_ids``: of the listed files, and of each species in
+    ``image_ids_of``; empty where they are still to be drawn, or lie in a bucket. ``kept``: those of them that a review
+    keeps whatever the checks say. A photograph that a review relabels is of that species, and one that it rejects of none.
+    ``notes``: sentences for a person.
     """
 
     taxonomy: Taxonomy
     decision: GroupingDecision
     findings: tuple[Finding, ...]
     first_ids: Mapping[str, str]
+    ids_now: Mapping[str, str]
     externals: Mapping[str, str]
     places: Mapping[str, Path]
     images_of: Mapping[str, int]
     image_ids: frozenset[str]
     image_ids_of: Mapping[str, frozenset[str]]
+    kept: frozenset[str]
+    notes: tuple[str, ...]
 
 
 def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Survey:
@@ -80,32 +87,36 @@ def survey(spec: RunSpec, store: Store, *, without: Collection[str] = ()) -> Sur
 
     lock = read_lock(lock_path(Path(spec.paths.groupings), spec.name), family=spec.name)
     renamed = first_ids(spec.taxonomy.synonyms, lock.group_of if lock else ())
-    taxonomy, findings = build_taxonomy(name_entries(rows), spec.taxonomy, renamed)
-    if spec.taxonomy.on_conflict == "stop":
-        require_sound(findings, strict=spec.taxonomy.strict)
-    kept = tuple(one for one in taxonomy.species if one.species_id not in without)
-    if not kept:
+    reviews = by_path(read_reviews(places.get("reviews")), {row.path: hashes.get(row.path, "") for row in rows})
+    names = Names(rows, reviews, spec.taxonomy, renamed)
+    left = tuple(one for one in names.taxonomy.species if one.species_id not in without)
+    if not left:
         raise DataError("no species is left", where="dataset", remedy="see the QA report of the last run")
-    taxonomy = Taxonomy(ranks=taxonomy.ranks, species=kept)
+    taxonomy = Taxonomy(ranks=names.taxonomy.ranks, species=left)
     grouping = spec.grouping
     if isinstance(spec.architecture, Flat) and not taxonomy.ranks and isinstance(grouping, ByRank):
         # One network asks for no groups; its records are packed together all the same.
         grouping = Manual(kind="manual", groups={"all": [one.species_id for one in taxonomy.species]})
     decision = resolve_grouping(grouping, taxonomy, lock)
-    ids = species_ids((row.species for row in rows), spec.taxonomy.synonyms, renamed)
+    known = {slug(without_author(row.species)) for row in rows}.union(lock.group_of if lock else ())
+    rejected = {path for path, review in reviews.items() if review.decision == "reject"}
+    shown = {path: species for path, species in names.of.items() if path not in rejected}
     image_ids_of: dict[str, frozenset[str]] = {}
-    for species, kin in groupby(sorted((ids[row.species], row.path) for row in rows), key=itemgetter(0)):
+    for species, kin in groupby(sorted((species, path) for path, species in shown.items()), key=itemgetter(0)):
         image_ids_of[species] = frozenset(hashes[path] for _, path in kin if path in hashes)
     return Survey(
         taxonomy=taxonomy,
         decision=decision,
-        findings=findings,
+        findings=names.found,
         first_ids=renamed,
+        ids_now=ids_now(spec.taxonomy.synonyms, renamed),
         externals=externals,
         places=places,
-        images_of=Counter(ids[row.species] for row in rows),
+        images_of=Counter(shown.values()),
         image_ids=frozenset(hashes.values()),
         image_ids_of=image_ids_of,
+        kept=frozenset(hashes[path] for path in reviews.keys() & hashes.keys() - rejected),
+        notes=(*decision.notes, *misspelt_synonyms(spec.taxonomy.synonyms, known)),
     )
 
 
@@ -163,12 +174,3 @@ def _file(name: str, path: str, where: str, externals: dict[str, str], places: d
             f"there is no file {path!r}", where=where, remedy="check the path; it starts from the current folder"
         ) from error
     places[name] = place
-
-
-def name_entries(rows: Collection[Row]) -> list[NameEntry]:
-    """Each distinct way in which a species is written, and how many photographs have it."""
-    counts = Counter((row.species, row.scientific_name, row.common_name, tuple(row.ranks.items())) for row in rows)
-    return [
-        NameEntry(species=species, scientific_name=scientific, common_name=common, ranks=ranks, num_photographs=count)
-        for (species, scientific, common, ranks), count in counts.items()
-    ]

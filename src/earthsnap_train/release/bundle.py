@@ -6,7 +6,7 @@
     nodes/*.onnx        a head each        trunks/*.onnx   what they share, each once
     taxonomy.parquet    names and ranks
     golden/             photographs of the test split, and the answers that every server of this release must give
-    lineage/            which photographs it was taught and judged on, and the dataset version
+    lineage/            which photographs it was taught and judged on, the dataset version, and ids that others lead to
     MODEL_CARD.md
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from earthsnap_train import __version__
 from earthsnap_train.context import Context
@@ -48,12 +49,13 @@ NUM_ANSWERS = 5
 
 
 class Settings(SpecModel):
-    """``taught_on``: the splits that the released weights have seen."""
+    """``taught_on``: the splits that the released weights have seen. ``ids_now``: see ``taxonomy.names``."""
 
     name: str
     family: FamilySettings
     taught_on: list[str]
     backbone: str
+    ids_now: dict[str, str] = Field(default={})
 
 
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
@@ -68,9 +70,13 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
     lineage = out / "lineage"
     lineage.mkdir()
     header = read_header(inputs["manifest"] / HEADER_FILE)
-    (lineage / "dataset.json").write_text(
-        json.dumps({"version": header.dataset_version, "taught_on": s.taught_on, "code": __version__}, indent=1)
-    )
+    dataset = {
+        "version": header.dataset_version,
+        "taught_on": s.taught_on,
+        "code": __version__,
+        "ids_now": s.ids_now,
+    }
+    (lineage / "dataset.json").write_text(json.dumps(dataset, indent=1))
     images = {name: [getattr(row, name) for row in rows] for name in ("image_id", "split", "species_id")}
     pq.write_table(pa.table(images), lineage / "images.parquet", compression="zstd")
     metrics = FamilyMetrics.model_validate_json((inputs["evaluated"] / "metrics.json").read_bytes())

@@ -59,7 +59,7 @@ def groups_by_hand(groups: Mapping[str, Sequence[str]], taxonomy: Taxonomy, *, w
     missing = [one.species_id for one in taxonomy.species if one.species_id not in group_of]
     if missing:
         raise TaxonomyError(
-            f"{len(missing)} species are in no group: {_listed(missing)}",
+            f"{len(missing)} species are in no group: {listed(missing)}",
             where=where,
             remedy=_misspelt(missing, [one for one in group_of if one not in taxonomy.by_id])
             or "Add each to one group, or group by rank (grouping=by_rank).",
@@ -67,7 +67,7 @@ def groups_by_hand(groups: Mapping[str, Sequence[str]], taxonomy: Taxonomy, *, w
     return {species_id: group for species_id, group in group_of.items() if species_id in taxonomy.by_id}
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
     return f"{', '.join(names[:MOST_LISTED])}{more}"
 

@@ -1,14 +1,16 @@
 """Which species share a child: the declared grouping, held fast by its lock."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from earthsnap_train.errors import NotFoundError, TaxonomyError, did_you_mean
 from earthsnap_train.spec.grouping import ByRank, FromFile, GroupingSpec, Manual
-from earthsnap_train.taxonomy.by_hand import groups_by_hand, read_groups
+from earthsnap_train.taxonomy.by_hand import groups_by_hand, listed, read_groups
 from earthsnap_train.taxonomy.by_rank import append_by_rank, group_by_rank, grouping_rank
+from earthsnap_train.taxonomy.misspelt import Nearest
+from earthsnap_train.taxonomy.names import slug
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 
@@ -52,7 +54,7 @@ class GroupingDecision:
 
     ``appended``: species that the lock did not have. ``gone``: species of the lock that the data no longer have; they
     keep their place in ``grouping`` (``Grouping.only`` leaves them out). ``notes``: sentences for a person, such as
-    where the lock overrules the declaration.
+    where the lock overrules the declaration, or has a group that may be misspelt.
     """
 
     grouping: Grouping
@@ -83,7 +85,7 @@ def resolve_grouping(
         appended=tuple(appended),
         gone=tuple(one for one in lock.group_of if one not in present),
         is_new=False,
-        notes=tuple(_overruled(spec, declared, made_by, lock, grouping.only(present))),
+        notes=(*_overruled(spec, declared, made_by, lock, grouping.only(present)), *_misspelt(spec, taxonomy, lock)),
     )
 
 
@@ -132,3 +134,16 @@ def _overruled(
             if (locked := lock.group_of.get(one, group)) != group
         ]
     return notes
+
+
+def _misspelt(spec: GroupingSpec, taxonomy: Taxonomy, lock: Grouping) -> Iterator[str]:
+    """Groups of the lock that are no taxon, and almost one; those made by hand may have any name."""
+    if isinstance(spec, ByRank):
+        taxa = {slug(taxon) for one in taxonomy.species for _, taxon in one.ranks}
+        nearest = Nearest(taxa)
+        for group in lock.groups:
+            if group not in taxa and (near := nearest.to(group)):
+                yield (
+                    f"The lock has {listed(lock.members(group))} in the group {group!r}, which is no taxon. "
+                    f"Did you mean {near!r}?"
+                )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from earthsnap_train.errors import TaxonomyError
+from earthsnap_train.taxonomy.misspelt import same_digits, shortened
 from earthsnap_train.taxonomy.names import slug, without_author
 from earthsnap_train.taxonomy.tree import SPECIES_RANK, Species, Taxonomy
 
@@ -172,19 +173,19 @@ def _unsure_authors(species: Sequence[Species]) -> Iterator[Finding]:
 
 
 def _near_spellings(species: Sequence[Species]) -> Iterator[Finding]:
-    """Ids one letter apart, found by deleting each letter once (the index of the SymSpell spelling corrector).
+    """Ids one letter apart.
 
     Many true species are one letter apart, so this informs and never stops.
     """
     first_with: dict[str, str] = {}
     pairs = set()
     for name in (one.species_id for one in species if len(one.species_id) >= SHORTEST_COMPARED):
-        for rest in (name, *(name[:i] + name[i + 1 :] for i in range(len(name)))):
+        for rest in shortened(name):
             first = first_with.setdefault(rest, name)
             if first != name:
                 pairs.add((first, name))
     for a, b in sorted(pairs):
-        if _digits(a) == _digits(b):
+        if same_digits(a, b):
             yield Finding(
                 code="near_spelling",
                 severity="info",
@@ -196,10 +197,6 @@ def _near_spellings(species: Sequence[Species]) -> Iterator[Finding]:
 
 def _declare_synonyms(others: Sequence[str], in_use: str) -> str:
     return f"If they are one, declare taxonomy.synonyms: {{{', '.join(f'{other}: {in_use}' for other in others)}}}."
-
-
-def _digits(name: str) -> str:
-    return "".join(c for c in name if c.isdigit())
 
 
 def one_parent_per_rank(

@@ -88,6 +88,15 @@ def first_ids(synonyms: Mapping[str, str], minted: Collection[str]) -> dict[str,
     return found
 
 
+def ids_now(synonyms: Mapping[str, str], first_ids: Mapping[str, str] = {}) -> dict[str, str]:
+    """Each id that a species had before a synonym led to another one -> the id that it has now.
+
+    Raises ConfigError where synonyms lead back to themselves, whether a photograph has such a name or not.
+    """
+    others = [slug(without_author(other)) for other in synonyms]
+    return {one: now for one, now in species_ids(others, synonyms, first_ids).items() if now != one}
+
+
 def _follow(start: str, in_use: Mapping[str, str]) -> str:
     species_id, seen = start, {start}
     while in_use.get(species_id, species_id) != species_id:

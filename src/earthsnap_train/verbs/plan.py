@@ -27,7 +27,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     if spec.json_output:
         told = (
             as_json(prepared)
-            | {"changes": touched.as_json()}
+            | {"changes": touched.as_json(), "notes": list(prepared.survey.notes)}
             | ({"pipelines": pipelines.as_json()} if pipelines else {})
         )
         print(json.dumps(told, indent=1))  # noqa: T201
@@ -36,7 +36,7 @@ def run(spec: RunSpec) -> tuple[int, None]:
     for finding in prepared.survey.findings:
         if finding.severity != "info":
             console.print(str(finding), markup=False, style="yellow")
-    for note in prepared.survey.decision.notes:
+    for note in prepared.survey.notes:
         console.print(note, markup=False, style="yellow")
     console.print(_table(prepared))
     console.print()

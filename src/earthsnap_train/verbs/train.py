@@ -99,6 +99,8 @@ def _send(spec: RunSpec, store: Store, console: Console) -> dict[str, object]:
     if spec.json_output:
         print(json.dumps(told | {"folder": str(folder)}, indent=1))  # noqa: T201
     else:
+        for note in prepared.survey.notes:
+            console.print(f"note     {note}", markup=False, soft_wrap=True)
         console.print(f"started  {sent.pipeline}; it starts and follows all other pipelines", markup=False)
         console.print(f"look     {sent.link}", markup=False, soft_wrap=True)
         console.print(f"result   {sent.home}", markup=False, soft_wrap=True)
@@ -176,6 +178,8 @@ def _closing(finished: Finished, console: Console) -> None:
     console.print(f"champion {finished.champion}", markup=False, soft_wrap=True)
     if data.parent:
         console.print(f"parent   {data.parent}", markup=False, soft_wrap=True)
+    for note in finished.notes:
+        console.print(f"note     {note}", markup=False, soft_wrap=True)
     console.print(f"report   {finished.report}", markup=False, soft_wrap=True)
     console.print(f"checks   {finished.folder / 'qa.html'}", markup=False, soft_wrap=True)
     console.print(f"next     {data.next_command}", markup=False, soft_wrap=True)

@@ -20,8 +20,8 @@ _Key = tuple[str, str | None, str | None, tuple[tuple[str, str], ...]]
 
 
 class Names:
-    """``of``: path -> species id, where the names allow one. ``findings``: about photographs; ``remarks``: about names
-    alone, for a person to read.
+    """``of``: path -> species id, where the names allow one. ``found``: all that looked wrong in the names; of these,
+    ``findings`` are about photographs, and ``remarks`` about names alone, for a person to read.
 
     Raises TaxonomyError where names contradict each other and ``on_conflict: stop``, DataError for a review that names
     an unknown species.
@@ -41,6 +41,7 @@ class Names:
         if spec.on_conflict == "stop":
             linter.require_sound(found, strict=spec.strict)
         self.taxonomy = taxonomy
+        self.found = found
         self.remarks = tuple(one for one in found if not one.entries or one.code not in _CODES)
         self.findings = [
             Finding(code=one.code, path=row.path, detail=f"{one.where}: {one.message}")  # type: ignore[arg-type]
