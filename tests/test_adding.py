@@ -75,9 +75,10 @@ def test_a_new_species_that_takes_from_an_old_one_is_stopped_and_the_worst_is_na
     told = summary()
     (gate,) = [one for one in told["gates"] if one["metric"] == "champion.num_worse"]
     assert not gate["passed"]
-    assert gate["words"].startswith("beside tiny-1: rose: recall ")
+    assert gate["beside"] == "tiny-1"
+    assert gate["words"].startswith("rose: recall ")
     assert told["champion"]["worse"] == ["rose"]
-    assert f"         {gate['words']}" in said.out
+    assert f"         beside tiny-1: {gate['words']}" in said.out
     assert told["champion"]["added"] == ["tulip"]
     assert told["base"]["release"] == "tiny-1"
     assert told["base"]["new"]["num_images"] > 10
