@@ -42,10 +42,11 @@ def drawn(sets: list[str], top1: dict[tuple[str, str], float], least: int) -> st
         'font-family="system-ui, sans-serif" font-size="13" fill="#2a2a28">',
         f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#fbfaf6"/>',
     ]
-    at = LEFT - 226
+    at = LEFT - 230.0
     for _, words, colour, radius, filled in WAYS:
-        parts += [mark(at, 26, colour, radius, filled), f'<text x="{at + radius + 7}" y="30">{words}</text>']
-        at += 30 + 6.6 * len(words)
+        parts.append(mark(at + radius, 26, colour, radius, filled))
+        parts.append(f'<text x="{at + 2 * radius + 7:.1f}" y="30">{words}</text>')
+        at = round(at + 2 * radius + 22 + 6.6 * len(words), 1)
     for percent in range(least, 101, 5):
         parts.append(f'<path d="M{x(percent)} {TOP - 8}V{bottom}" stroke="#e4e2da"/>')
         parts.append(f'<text x="{x(percent)}" y="{bottom + 18}" text-anchor="middle" fill="#77756d">{percent}</text>')
@@ -58,7 +59,7 @@ def drawn(sets: list[str], top1: dict[tuple[str, str], float], least: int) -> st
         parts.append(f'<text x="{LEFT - 16}" y="{y + 4}" text-anchor="end">{title}</text>')
         ends = [x(top1[title, name]) for name, *_ in WAYS]
         parts.append(f'<path d="M{min(ends)} {y}H{max(ends)}" stroke="#cfcdc4" stroke-width="2"/>')
-        parts += [mark(x(top1[title, name]), y, *drawn_as) for name, _, *drawn_as in WAYS]
+        parts += [mark(x(top1[title, name]), y, colour, radius, filled) for name, _, colour, radius, filled in WAYS]
     return "\n".join([*parts, "</svg>", ""])
 
 
