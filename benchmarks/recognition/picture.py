@@ -9,11 +9,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 OUT = HERE.parents[1] / "docs" / "images" / "families.svg"
-WAYS = (  # method, words, colour, whether it is filled
-    ("obvious family", "a family, hard: parent taught groups", "#b3541e", False),
-    ("flat, plain", "one flat head", "#8a8a86", False),
-    ("flat, as ours", "one flat head, taught as ours", "#8a8a86", True),
-    ("ours", "our family", "#1d6b4f", True),
+WAYS = (  # method, words, colour, radius, whether it is filled; one that often has another's place is a ring around it
+    ("obvious family", "a family, hard: parent taught groups", "#b3541e", 5, False),
+    ("flat, plain", "one flat head", "#8a8a86", 5, False),
+    ("flat, as ours", "one flat head, taught as ours", "#2a2a28", 9, False),
+    ("ours", "our family", "#1d6b4f", 5, True),
 )
 WIDTH, LEFT, RIGHT, TOP, ROW = 820, 250, 30, 64, 34
 
@@ -42,10 +42,11 @@ def drawn(sets: list[str], top1: dict[tuple[str, str], float], least: int) -> st
         'font-family="system-ui, sans-serif" font-size="13" fill="#2a2a28">',
         f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#fbfaf6"/>',
     ]
-    at = LEFT - 226
-    for _, words, colour, filled in WAYS:
-        parts += [mark(at, 26, colour, filled), f'<text x="{at + 12}" y="30">{words}</text>']
-        at += 30 + 6.6 * len(words)
+    at = LEFT - 230.0
+    for _, words, colour, radius, filled in WAYS:
+        parts.append(mark(at + radius, 26, colour, radius, filled))
+        parts.append(f'<text x="{at + 2 * radius + 7:.1f}" y="30">{words}</text>')
+        at = round(at + 2 * radius + 22 + 6.6 * len(words), 1)
     for percent in range(least, 101, 5):
         parts.append(f'<path d="M{x(percent)} {TOP - 8}V{bottom}" stroke="#e4e2da"/>')
         parts.append(f'<text x="{x(percent)}" y="{bottom + 18}" text-anchor="middle" fill="#77756d">{percent}</text>')
@@ -58,14 +59,13 @@ def drawn(sets: list[str], top1: dict[tuple[str, str], float], least: int) -> st
         parts.append(f'<text x="{LEFT - 16}" y="{y + 4}" text-anchor="end">{title}</text>')
         ends = [x(top1[title, name]) for name, *_ in WAYS]
         parts.append(f'<path d="M{min(ends)} {y}H{max(ends)}" stroke="#cfcdc4" stroke-width="2"/>')
-        parts += [mark(x(top1[title, name]), y, colour, filled) for name, _, colour, filled in WAYS]
+        parts += [mark(x(top1[title, name]), y, colour, radius, filled) for name, _, colour, radius, filled in WAYS]
     return "\n".join([*parts, "</svg>", ""])
 
 
-def mark(x: float, y: float, colour: str, filled: bool) -> str:
-    return (
-        f'<circle cx="{x}" cy="{y}" r="5" stroke="{colour}" stroke-width="2" fill="{colour if filled else "#fbfaf6"}"/>'
-    )
+def mark(x: float, y: float, colour: str, radius: int, filled: bool) -> str:
+    fill = colour if filled else "#fbfaf6"
+    return f'<circle cx="{x}" cy="{y}" r="{radius}" stroke="{colour}" stroke-width="2" fill="{fill}"/>'
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ from PIL import Image
 
 from earthsnap_train.evaluation.answering import judge_answers
 from earthsnap_train.evaluation.family_metrics import family_metrics
+from earthsnap_train.evaluation.family_panel import FamilyPanel
 from earthsnap_train.evaluation.figures import Calibration, Cost, Threshold, figures
 from earthsnap_train.evaluation.gates import judge
 from earthsnap_train.evaluation.metrics import node_metrics
 from earthsnap_train.evaluation.predictions import Answers, FamilyPredictions, NodePredictions
 from earthsnap_train.evaluation.report import CurvePoint, DatasetPanel, FindingCount, ReportData, SplitCounts, StageRow
 from earthsnap_train.evaluation.report_rows import build_report, node_row, split_counts
+from earthsnap_train.spec.architecture import Routing
 from earthsnap_train.spec.evaluation import Gate
 from earthsnap_train.taxonomy.tree import Species, Taxonomy
 
@@ -28,6 +30,13 @@ PROMISED = Calibration(
     num_images=400,
     num_clusters=380,
     species_alone=Threshold(unsure_below=0.7, outcome="promised", num_needed=None, curve=()),
+)
+BUILD = FamilyPanel(
+    architecture="parent_child",
+    targets="species",
+    chosen_among=(),
+    routing=Routing(kind="soft", top_k=3, mass=0.98, parent_weight=0.5),
+    trunk_is_taught=False,
 )
 MakeReport = Callable[..., ReportData]
 
@@ -124,6 +133,7 @@ def report(
         release="plants-3",
         date="22 November 2026",
         architecture="parent_child",
+        build=BUILD,
         fit_on="train",
         next_command="earthsnap approve plants-3",
         predictions=predictions,

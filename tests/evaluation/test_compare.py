@@ -286,8 +286,15 @@ def test_a_gate_on_species_that_got_worse_names_the_worst() -> None:
     assert not gate.passed
     assert gate.reason.startswith("beside plants-6: rosa-canina: recall 0.93 -> 0.54 on 28 photographs")
     assert gate.reason.endswith("; champion.num_worse is as high as 1; at most 0 is required")
+
+
+def test_a_gate_that_no_species_fails_names_the_hardest_hit_all_the_same() -> None:
     within_chance = compare(entry("plants-7", {ROSE: shares(3, 7)}), entry("plants-6", {ROSE: shares(6, 7)}))
-    assert all(one.passed for one in judge_champion(within_chance, {"champion.num_worse": Gate(max=0)}))
+    (gate,) = judge_champion(within_chance, {"champion.num_worse": Gate(max=0)})
+    assert gate.passed
+    assert gate.words.startswith("hardest hit: rosa-canina: recall 0.86 -> 0.43 on 7 photographs")
+    none_lost = compare(entry("plants-7", {ROSE: shares(6, 7)}), entry("plants-6", {ROSE: shares(6, 7)}))
+    assert [one.words for one in judge_champion(none_lost, {"champion.num_worse": Gate(max=0)})] == [""]
 
 
 def test_a_loss_within_chance_or_within_its_bound_passes() -> None:

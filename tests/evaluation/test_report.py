@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from earthsnap_train.evaluation.report import ReportData, render
+from earthsnap_train.evaluation.family_panel import worth
+from earthsnap_train.evaluation.figures import Estimate
+from earthsnap_train.evaluation.gates import GateResult
+from earthsnap_train.evaluation.report import ReportData, Variation, render
 from earthsnap_train.evaluation.report_rows import BUDGET_BYTES
 from earthsnap_train.spec.evaluation import Gate
 
@@ -138,6 +141,69 @@ def test_mistakes_are_split_by_cause_beside_the_ceiling_and_the_baseline(make_re
     text = Page(render(make_report())).text
     for words in ("This release", "With perfect routing", "One flat network", "The parent sends"):
         assert words in text
+
+
+def test_the_dots_and_the_headline_are_one_number(make_report: MakeReport) -> None:
+    data = make_report()
+    for misrouted in (0.0, 0.007):
+        shares = {"top1": 0.986, "misnamed": 0.014 - misrouted, "misrouted": misrouted}
+        estimates = {name: Estimate(value=value, low=value, high=value) for name, value in shares.items()}
+        text = render(data.model_copy(update={"metrics": data.metrics.model_copy(update=estimates)}))
+        assert "99 of 100 photographs it has never seen get the right name." in Page(text).text
+        assert "This release: of 100 photographs 99 right" in text
+
+
+@pytest.mark.parametrize(
+    ("flat", "words"),
+    [(0.979, "−0.7 points beside this release, less than a dot"),
+     (0.986, "0.0 points beside this release, exactly as many"),
+     (0.95, None)],
+)  # fmt: skip
+def test_a_difference_of_less_than_a_dot_is_said(make_report: MakeReport, flat: float, words: str | None) -> None:
+    data = make_report()
+    assert data.metrics.flat is not None
+    own, other = (Estimate(value=value, low=value, high=value) for value in (0.986, flat))
+    metrics = data.metrics.model_copy(
+        update={
+            "top1": own,
+            "oracle_top1": Estimate(value=1.0, low=1.0, high=1.0),
+            "flat": data.metrics.flat.model_copy(update={"top1": other}),
+        }
+    )
+    text = Page(render(data.model_copy(update={"metrics": metrics}))).text
+    assert ("points beside this release" in text) == (words is not None)
+    assert words is None or words in text
+
+
+def test_it_answers_whether_a_family_is_worth_it_and_says_how_it_is_built(make_report: MakeReport) -> None:
+    data = make_report()
+    assert data.build is not None
+    assert data.metrics.minus_flat is not None
+    text = Page(render(data)).text
+    assert f"Is a family worth it here? {worth(data.metrics.minus_flat)} {data.build.new_species_in_words}" in text
+    assert f"{data.build.parent_in_words} {data.build.routing_in_words}" in text
+    without = make_report(architecture="flat", with_flat=False, build=None)
+    assert "Is a family worth it here?" not in Page(render(without)).text
+
+
+def test_every_section_but_the_method_is_in_the_contents(make_report: MakeReport) -> None:
+    part = Variation(
+        name="hard routing", top1=0.9, macro_recall=0.9, mistake_severity=2.0, ece=0.1, minus_declared=None
+    )
+    page = render(make_report(ablation=(part,)))
+    contents = page[page.index('<nav aria-label="Contents">') : page.index("</nav>")]
+    assert re.findall(r'href="#(\w+)"', contents) == re.findall(r'<section id="(\w+)"', page)[:-1]
+
+
+def test_a_gate_beside_another_release_names_it_and_the_species(make_report: MakeReport) -> None:
+    gate = GateResult(
+        metric="champion.num_worse", direction="max", bound=0, value=1, passed=False, words="rosa: recall 1.00 -> 0.31",
+        beside="plants-2",
+    )  # fmt: skip
+    data = make_report()
+    text = Page(render(data.model_copy(update={"gates": (gate,)}))).text
+    assert "species that got worse, beside plants-2 1 at most 0 rosa: recall 1.00 -> 0.31" in text
+    assert "champion" not in text.replace("champion.num_worse", "")
 
 
 def test_a_flat_release_has_no_parent_and_no_ceiling(make_report: MakeReport) -> None:

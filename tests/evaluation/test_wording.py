@@ -7,9 +7,15 @@ from tests.evaluation.conftest import PROMISED
 
 
 def test_marks_add_up_to_a_hundred() -> None:
-    assert of_hundred([0.919, 0.017, 0.064]) == [92, 2, 6]
-    assert of_hundred([1 / 3, 1 / 3, 1 / 3]) == [34, 33, 33]
-    assert of_hundred([1.0, 0.0]) == [100, 0]
+    assert of_hundred(0.919, 0.017, 0.064) == (92, 2, 6)
+    assert of_hundred(1 / 3, 1 / 3, 1 / 3) == (33, 34, 33)
+    assert of_hundred(1.0, 0.0, 0.0) == (100, 0, 0)
+
+
+@pytest.mark.parametrize("misrouted", [0.0, 0.007, 0.014])
+def test_the_causes_of_mistakes_do_not_change_how_many_are_right(misrouted: float) -> None:
+    assert of_hundred(0.986, 0.014 - misrouted, misrouted)[0] == 99
+    assert of_hundred(0.996, 0.004, 0.0)[0] == 99  # a hundred would be all
 
 
 @pytest.mark.parametrize(
@@ -61,16 +67,15 @@ def test_gates_are_put_in_words(metric: str, gate: Gate, words: tuple[str, str, 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "Of species that it knows, at least 95% of what it says is right. 380 validation photographs, one of each plant, "
-             "stand behind this "
-             "promise: for 95% of such sets of photographs it is kept."),
+        ({}, "Of species that it knows, at least 95% of what it says is right. 380 validation photographs (one of each plant, "
+             "of 400) stand behind this promise: for 95% of such sets of photographs it is kept."),
         ({"outcome": "by_hand"}, "Nothing is promised: it says what it holds to be 60% likely, as was declared."),
         ({"outcome": "too_few", "num_needed": 1234},
-         "Nothing is promised: 380 validation photographs are too few to promise that 95% of what it says is right; it "
-         "would take 1,234 or more. Until then it says what it holds to be 60% likely."),
+         "Nothing is promised: 380 validation photographs (one of each plant, of 400) are too few to promise that 95% of what "
+         "it says is right; it would take 1,234 or more. Until then it says what it holds to be 60% likely."),
         ({"outcome": "too_often_wrong"},
-         "Nothing is promised: of 380 validation photographs too many were named wrong, however sure it was, to promise "
-         "that 95% of what it says is right. Until then it says what it holds to be 60% likely."),
+         "Nothing is promised: of 380 validation photographs (one of each plant, of 400) too many were named wrong, however "
+         "sure it was, to promise that 95% of what it says is right. Until then it says what it holds to be 60% likely."),
     ],
 )  # fmt: skip
 def test_what_stands_behind_the_answers_is_said_and_so_is_that_nothing_does(

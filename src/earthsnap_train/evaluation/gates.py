@@ -1,8 +1,11 @@
 """What a release must reach before anyone is asked to approve it."""
 
 import difflib
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Literal
+
+from pydantic import Field
 
 from earthsnap_train.errors import ConfigError, did_you_mean
 from earthsnap_train.evaluation.compare_figures import FIGURES, Comparison, Difference
@@ -13,7 +16,10 @@ NUM_NAMED = 3
 
 
 class GateResult(Measured):
-    """``direction`` "min" passes at or above ``bound``, "max" at or below it. ``words``: of whom, where that needs saying."""
+    """``direction`` "min" passes at or above ``bound``, "max" at or below it. ``words``: of whom, where that needs saying.
+
+    ``beside``: the release that it was compared with, of a gate below ``champion.``.
+    """
 
     metric: str
     direction: Literal["min", "max"]
@@ -21,6 +27,7 @@ class GateResult(Measured):
     value: float
     passed: bool
     words: str = ""
+    beside: str = Field(default="", exclude_if=operator.not_)
 
     @property
     def reason(self) -> str:
@@ -28,7 +35,8 @@ class GateResult(Measured):
         wanted = "at least" if self.direction == "min" else "at most"
         verb = "is" if self.passed else "is only" if self.direction == "min" else "is as high as"
         sentence = f"{self.metric} {verb} {self.value:.4g}; {wanted} {self.bound:.4g} is required"
-        return f"{self.words}; {sentence}" if self.words else sentence
+        of_whom = ": ".join(part for part in (f"beside {self.beside}" if self.beside else "", self.words) if part)
+        return f"{of_whom}; {sentence}" if of_whom else sentence
 
 
 def judge(metrics: Mapping[str, object], gates: Mapping[str, Gate]) -> tuple[GateResult, ...]:
@@ -57,23 +65,28 @@ def judge_champion(comparison: Comparison, gates: Mapping[str, Gate]) -> tuple[G
     """The gates below ``champion.``, as far as there is a figure: without a common photograph there are few."""
     figures = {f"{CHAMPION}{name}": value for name, value in comparison.figures().items()}
     judged = judge(figures, {name: gate for name, gate in gates.items() if name in figures})
-    return tuple(gate.model_copy(update={"words": _beside(comparison, gate)}) for gate in judged)
+    about = [{"words": _of_whom(comparison, gate), "beside": comparison.old.release} for gate in judged]
+    return tuple(gate.model_copy(update=known) for gate, known in zip(judged, about, strict=True))
 
 
-def _beside(comparison: Comparison, gate: GateResult) -> str:
-    """The champion's name, and what it is about."""
-    words, judged = [], comparison.judged
+def _of_whom(comparison: Comparison, gate: GateResult) -> str:
+    """The species that a gate on species is about, the hardest hit where it is about none; else the figure on both sides."""
+    judged = comparison.judged
+    if judged is None:
+        return ""
     figure = gate.metric.removeprefix(CHAMPION)
-    if judged is not None and figure in ("worst_species", "num_worse"):
+    if figure in ("worst_species", "num_worse"):
         lost_too_much = gate.bound if figure == "worst_species" else 0.0
         hit = [one.in_words for one in judged.of("worse") if one.recall.minus.value < lost_too_much]
-        words = [*hit[:NUM_NAMED], *([f"and {len(hit) - NUM_NAMED} more species"] if len(hit) > NUM_NAMED else [])]
+        if not hit and judged.species[0].recall.minus.value < 0:
+            return f"hardest hit: {judged.species[0].in_words}"
+        more = [f"and {len(hit) - NUM_NAMED} more species"] if len(hit) > NUM_NAMED else []
+        return "; ".join([*hit[:NUM_NAMED], *more])
     base = figure.removesuffix("_low").removesuffix("_high")
-    if judged is not None and base in FIGURES:
+    if base in FIGURES:
         pair: Difference = getattr(judged, base)
-        words = [f"{base} {pair.old:.3f} -> {pair.new:.3f} on {judged.pairs.num_images} photographs ({pair.change})"]
-    beside = f"beside {comparison.old.release}"
-    return f"{beside}: {'; '.join(words)}" if words else beside
+        return f"{base} {pair.old:.3f} -> {pair.new:.3f} on {judged.pairs.num_images} photographs ({pair.change})"
+    return ""
 
 
 def champion_metric_names() -> frozenset[str]:

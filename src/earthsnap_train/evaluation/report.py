@@ -5,6 +5,7 @@ from typing import Literal
 import jinja2
 
 from earthsnap_train.evaluation import charts, search_charts
+from earthsnap_train.evaluation.family_panel import FamilyPanel, worth
 from earthsnap_train.evaluation.figures import Estimate, FamilyMetrics, Measured, Name
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.search_panel import SearchPanel
@@ -165,7 +166,8 @@ class ReportData(Measured):
     ``verdict``: ``rejected`` exactly when a gate failed. ``fit_on``: the splits that the released weights learnt from.
     ``next_command``: what a person types next. ``cover``: a few species that it knows well. ``champion``: how it compares
     with the release in production, of which ``comparison.html`` beside this page tells more; empty where none is.
-    ``parent``: whether that of the release's base was kept, and why; empty where there is no base.
+    ``parent``: whether that of the release's base was kept, and why; empty where there is no base. ``build``: None of a
+    flat release.
     """
 
     family: str
@@ -173,6 +175,7 @@ class ReportData(Measured):
     release: str
     date: str
     architecture: ArchitectureKind
+    build: FamilyPanel | None = None
     fit_on: Literal["train", "train_val", "full"]
     next_command: str
     champion: str = ""
@@ -221,6 +224,7 @@ def environment() -> jinja2.Environment:
         "of_hundred": of_hundred,
         "gate_words": gate_words,
         "promise": promise,
+        "worth": worth,
         "named_first": NAMED_FIRST,
     }
     return shared

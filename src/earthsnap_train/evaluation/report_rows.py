@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from earthsnap_train.evaluation.family_panel import FamilyPanel
 from earthsnap_train.evaluation.figures import FamilyMetrics, Metrics, Name
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.pictures import Album, ReadPhoto
@@ -45,6 +46,7 @@ def build_report(
     release: str,
     date: str,
     architecture: ArchitectureKind,
+    build: FamilyPanel | None,
     fit_on: Literal["train", "train_val", "full"],
     next_command: str,
     predictions: FamilyPredictions,
@@ -74,6 +76,7 @@ def build_report(
         release=release,
         date=date,
         architecture=architecture,
+        build=build,
         fit_on=fit_on,
         next_command=next_command,
         cover=cover,

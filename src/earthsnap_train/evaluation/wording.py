@@ -1,6 +1,6 @@
 """How numbers are written for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from earthsnap_train.evaluation.figures import Calibration
 from earthsnap_train.evaluation.gates import GateResult
@@ -73,7 +73,7 @@ def gate_words(gate: GateResult) -> tuple[str, str, str]:
     if base != figure:
         label += ", lower bound" if figure.endswith("_low") else ", upper bound"
     if part == "champion":
-        label += ", beside the champion"
+        label += f", beside {gate.beside or 'the champion'}"
     elif part != "family":
         label = f"{part.removeprefix('nodes.')}: {label}"
     # A near miss must not read as "90.0%, at least 90.0%".
@@ -98,11 +98,12 @@ NAMED_FIRST: Mapping[NamedFirst, str] = {
 
 def promise(calibration: Calibration) -> str:
     """What stands behind the answers, for people."""
-    asked, seen = percent(calibration.accuracy, 0), f"{count(calibration.num_clusters)} validation photographs"
+    asked = percent(calibration.accuracy, 0)
+    seen = f"{count(calibration.num_clusters)} validation photographs (one of each plant, of {count(calibration.num_images)})"
     likely = f"it says what it holds to be {percent(calibration.unsure_below, 0)} likely"
     if calibration.outcome == "promised":
         return (
-            f"Of species that it knows, at least {asked} of what it says is right. {seen}, one of each plant, stand behind "
+            f"Of species that it knows, at least {asked} of what it says is right. {seen} stand behind "
             f"this promise: for {percent(1 - calibration.delta, 0)} of such sets of photographs it is kept."
         )
     if calibration.outcome == "by_hand":
@@ -124,14 +125,16 @@ def shade(recall: float | None) -> str:
     return "none" if recall is None else str(sum(recall >= edge for edge in SHADES))
 
 
-def of_hundred(shares: Sequence[float]) -> list[int]:
-    """Whole numbers that add up to 100, each as near to its share as can be (largest remainders)."""
-    exact = [100 * one for one in shares]
-    whole = [int(one) for one in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda place: (whole[place] - exact[place], place))
-    for place in by_remainder[: 100 - sum(whole)]:
-        whole[place] += 1
-    return whole
+def of_hundred(right: float, misnamed: float, misrouted: float) -> tuple[int, int, int]:
+    """Three shares that make up 1, as whole numbers that make up 100.
+
+    What is right is rounded by itself, so that it is the same number wherever it is said or drawn, and is 100 only where
+    nothing is wrong; the mistakes share the rest.
+    """
+    num_right = min(round(100 * right), 99 if right < 1 else 100)
+    wrong = misnamed + misrouted
+    num_misnamed = round((100 - num_right) * misnamed / wrong) if wrong else 0
+    return num_right, num_misnamed, 100 - num_right - num_misnamed
 
 
 def setting(value: object) -> str:

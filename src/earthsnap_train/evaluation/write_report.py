@@ -19,6 +19,7 @@ from earthsnap_train.data.manifest import (
     read_manifest,
     read_quarantine,
 )
+from earthsnap_train.evaluation.family_panel import FamilyPanel
 from earthsnap_train.evaluation.figures import FamilyMetrics, Metrics
 from earthsnap_train.evaluation.gates import GateResult
 from earthsnap_train.evaluation.pictures import photo_reader
@@ -26,19 +27,22 @@ from earthsnap_train.evaluation.predictions import FamilyPredictions
 from earthsnap_train.evaluation.report import CurvePoint, DatasetPanel, FindingCount, NodeRow, SplitCounts, Variation
 from earthsnap_train.evaluation.report_rows import build_report, node_row, split_counts
 from earthsnap_train.models.family import Node
-from earthsnap_train.spec.architecture import ArchitectureKind
+from earthsnap_train.spec.architecture import ArchitectureKind, Routing
 from earthsnap_train.spec.model import SpecModel
 from earthsnap_train.taxonomy.tree import Taxonomy
 
 
 class Settings(SpecModel):
-    """``nodes``: node -> how many species it was taught."""
+    """``nodes``: node -> how many species it was taught. ``routing``: None of a flat release. ``trunk_is_taught``: of one
+    trunk for all nodes, that it is not left as it is."""
 
     name: str
     architecture: ArchitectureKind
     fit_on: Literal["train", "train_val", "full"]
     group_of: dict[str, str]
     nodes: dict[str, int]
+    routing: Routing | None
+    trunk_is_taught: bool
 
 
 def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, context: Context) -> None:
@@ -57,6 +61,7 @@ def run(settings: Mapping[str, object], inputs: Mapping[str, Path], out: Path, c
         release="",
         date="",
         architecture=s.architecture,
+        build=_build(s, inputs),
         fit_on=s.fit_on,
         next_command="",
         predictions=predictions,
@@ -87,6 +92,22 @@ def _node(name: str, num_species: int, inputs: Mapping[str, Path]) -> NodeRow:
         for row in curves
     ]
     return node_row(name, metrics, num_species=num_species, temperature=node.temperature, seconds=None, curve=curve)
+
+
+def _build(s: Settings, inputs: Mapping[str, Path]) -> FamilyPanel | None:
+    if s.architecture == "flat" or s.routing is None:
+        return None
+    parent = Node.model_validate_json((inputs["export/parent"] / "node.json").read_bytes())
+    # There is none where parents are networks of their own, and none where that of a base was kept.
+    notes = inputs["heads"] / "notes" / "parents.json" if "heads" in inputs else None
+    tried = json.loads(notes.read_text())["surprise"] if notes and notes.is_file() else {}
+    return FamilyPanel(
+        architecture=s.architecture,
+        targets=parent.targets,
+        chosen_among=tuple(tried),
+        routing=s.routing,
+        trunk_is_taught=s.trunk_is_taught,
+    )
 
 
 def _ablation(inputs: Mapping[str, Path]) -> list[Variation]:

@@ -345,6 +345,8 @@ class _Compiler:
             inputs |= {f"export/{node}": self._judged(node), f"evaluate/{node}": self._evaluated(node)}
             if not self.one_trunk:
                 inputs[f"train/{node}"] = f"train/{node}"
+        if self.one_trunk:
+            inputs["heads"] = HEADS
         if self.one_trunk and self.one_trunk.ablates:
             inputs["ablation"] = "ablate"
         settings: Json = {
@@ -353,6 +355,8 @@ class _Compiler:
             "fit_on": self.spec.training.fit_on,
             "group_of": dict(self.grouping.group_of),
             "nodes": {node: len(self._species_of(node)) for node in self.nodes},
+            "routing": self._family()["routing"],
+            "trunk_is_taught": self.one_trunk is not None and bool(self.one_trunk.taught),
         }
         return self._stage(
             "report",

@@ -62,8 +62,8 @@ KINDS: Mapping[str, Kind] = {
     "calibrate": Kind(run="evaluation.calibrate_family:run", revision=1, libraries=("onnxruntime", "pillow")),
     "evaluate_family": Kind(run="evaluation.evaluate_family:run", revision=5, libraries=("onnxruntime", "pillow")),
     # -> a release that waits for a person
-    "bundle": Kind(run="release.bundle:run", revision=5, libraries=("onnxruntime", "pillow")),
-    "report": Kind(run="evaluation.write_report:run", revision=4, libraries=("pillow",)),
+    "bundle": Kind(run="release.bundle:run", revision=6, libraries=("onnxruntime", "pillow")),
+    "report": Kind(run="evaluation.write_report:run", revision=5, libraries=("pillow",)),
     # beside a release: what could be declared better
     "advise": Kind(run="advice.advise:run", revision=3, libraries=("torch", "scipy", "pillow"), parallel_inside=True),
 }
