@@ -8,7 +8,7 @@ from earthsnap_train.evaluation.figures import Name
 from earthsnap_train.evaluation.gates import judge_champion
 from earthsnap_train.spec.evaluation import Gate
 from tests.evaluation.conftest import photo
-from tests.evaluation.test_compare import LILY, OAK, ROSE, entry, rose_lost, shares
+from tests.evaluation.test_compare import LILY, OAK, ROSE, entry, merged, rose_lost, shares
 from tests.evaluation.test_report import HOSTILE, Page
 
 
@@ -50,6 +50,12 @@ def test_what_was_not_judged_is_not_shown_and_the_page_says_why() -> None:
     page = Page(render_comparison(apart))
     assert "p-6 was registered before predictions were kept" in page.text.lower()
     assert "species" not in page.ids
+
+
+def test_photographs_of_species_that_took_in_others_are_counted_as_left_out() -> None:
+    said = "20 are left out for their species: it took in photographs of one that is gone"
+    assert said in Page(render_comparison(merged(ids_now={}))).text
+    assert "left out" not in Page(render_comparison(merged(ids_now={OAK: ROSE}))).text.lower()
 
 
 def test_every_name_is_escaped() -> None:
