@@ -254,6 +254,10 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "plan +experiment=plants evaluation.gates.family.top11.min=0.5",
         ["evaluation.gates.family.top11: there is no metric", "family.top1", "Did you mean 'family.top1'?"],
     ),
+    "an unknown metric beside a flat baseline that there is not": (
+        "plan +experiment=plants architecture=flat evaluation.gates.family.minus_fat.min=0",
+        ["evaluation.gates.family.minus_fat: there is no metric", "Did you mean 'family.minus_flat'?"],
+    ),
     "a gate without a direction": (
         "plan +experiment=plants evaluation.gates.family.top5.mim=0.5",
         ["evaluation.gates.family.top5.mim: got 0.5", "a mapping of min, max"],
@@ -494,6 +498,13 @@ def test_a_run_ends_with_a_table_the_report_and_the_next_command(finished_run: F
     report = next(line.split()[1] for line in lines if line.startswith("report "))
     assert (finished_run.folder / report).is_file()
     assert "next     earthsnap predict PHOTO.jpg release=plants-debug-1" in lines
+
+
+@pytest.mark.parametrize("without_rival", ["architecture=flat", "evaluation.flat=off"])
+def test_the_demos_gates_hold_for_what_has_no_flat_baseline_too(without_rival: str, earthsnap: Command) -> None:
+    said = earthsnap("plan", "+experiment=plants", without_rival)
+
+    assert said.code == 0, said.err
 
 
 def test_predict_names_photographs_from_any_folder(finished_run: FinishedRun, earthsnap: Command) -> None:

@@ -171,7 +171,7 @@ def _closing(finished: Finished, console: Console) -> None:
         "Approved": "is approved",
     }[release.state]
     console.print(f"release  {release.name} {state}{known}", markup=False)
-    for reason in release.reasons:
+    for reason in (*release.reasons, *(gate.reason for gate in data.gates if gate.verdict == "unjudged")):
         console.print(f"         {reason}", markup=False)
     console.print(f"champion {finished.champion}", markup=False, soft_wrap=True)
     if data.parent:
