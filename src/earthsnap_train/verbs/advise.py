@@ -15,6 +15,7 @@ from earthsnap_train.advice.files import (
     FIGURES,
     PAGE,
     SUSPECTS,
+    check_free,
     grouping_file,
     grouping_yaml,
     suspects_csv,
@@ -64,6 +65,8 @@ def _drawn(spec: RunSpec, job: Advise, console: Console) -> Advice:
     check_advisable(spec)
     store = Store(Path(spec.paths.store))
     prepared = prepare(spec, store)
+    if resolve(advice_plan(spec, job, prepared.plan), store)[STAGE].status != "cached":
+        check_free(Path(job.out))
     check_disk(spec, prepared, store)
     data_stages = [stage.name for stage in prepared.plan.stages if stage.kind in ("draw", "ingest")]
     if any(prepared.states[name].status != "cached" for name in data_stages):
