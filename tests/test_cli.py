@@ -254,6 +254,10 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "plan +experiment=plants evaluation.gates.family.top11.min=0.5",
         ["evaluation.gates.family.top11: there is no metric", "family.top1", "Did you mean 'family.top1'?"],
     ),
+    "an unknown metric beside a flat baseline that there is not": (
+        "plan +experiment=plants architecture=flat evaluation.gates.family.minus_fat.min=0",
+        ["evaluation.gates.family.minus_fat: there is no metric", "Did you mean 'family.minus_flat'?"],
+    ),
     "a gate without a direction": (
         "plan +experiment=plants evaluation.gates.family.top5.mim=0.5",
         ["evaluation.gates.family.top5.mim: got 0.5", "a mapping of min, max"],
@@ -496,6 +500,13 @@ def test_a_run_ends_with_a_table_the_report_and_the_next_command(finished_run: F
     assert "next     earthsnap predict PHOTO.jpg release=plants-debug-1" in lines
 
 
+@pytest.mark.parametrize("without_rival", ["architecture=flat", "evaluation.flat=off"])
+def test_the_demos_gates_hold_for_what_has_no_flat_baseline_too(without_rival: str, earthsnap: Command) -> None:
+    said = earthsnap("plan", "+experiment=plants", without_rival)
+
+    assert said.code == 0, said.err
+
+
 def test_predict_names_photographs_from_any_folder(finished_run: FinishedRun, earthsnap: Command) -> None:
     photographs = sorted((finished_run.folder / "store" / "artifacts").glob("*/photographs/**/*.jpg"))[:2]
 
@@ -503,7 +514,9 @@ def test_predict_names_photographs_from_any_folder(finished_run: FinishedRun, ea
 
     assert said.code == 0
     assert "answered by plants-debug-1" in said.out
-    assert said.out.count(" %") == 4
+    lines = said.out.splitlines()
+    assert sum(bool(re.match(r"  (species|genus|family|order|not recognised)\b", line)) for line in lines) == 2
+    assert sum(bool(re.match(r" +[\d.]+ %  ", line)) for line in lines) == 4
 
 
 def test_a_photographs_name_is_shown_as_it_is(tmp_path: Path, finished_run: FinishedRun, earthsnap: Command) -> None:
@@ -520,7 +533,7 @@ def test_a_photographs_name_is_shown_as_it_is(tmp_path: Path, finished_run: Fini
     assert lines[1] == name
     assert lines[2].startswith("  refused (not_an_image): ")
     assert lines[3] == "deep/photograph.jpg"
-    assert re.match(r" +[\d.]+ %  [A-Z][a-z]+ [a-z]+ ", lines[4])
+    assert re.match(r" +[\d.]+ %  [A-Z][a-z]+ [a-z]+ ", lines[5])
 
 
 def test_predict_as_json_tells_of_a_bad_file_beside_the_good(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from earthsnap_train.advice.figures import Advice
-from earthsnap_train.advice.files import grouping_yaml, suspects_csv, write_files
+from earthsnap_train.advice.files import check_free, grouping_yaml, suspects_csv, write_files
 from earthsnap_train.data.qa.reviews import read_reviews
 from earthsnap_train.errors import ConfigError
 from earthsnap_train.spec.grouping import FromFile
@@ -48,6 +48,24 @@ def test_the_same_advice_may_be_written_again_and_other_advice_replaces_nothing(
         write_files(tmp_path / "out", {"c.yaml": "c", "b.yaml": "other"})
 
     assert "b.yaml is there already and says something else" in str(raised.value)
-    assert "out=advice/second" in str(raised.value)
+    assert f"Give another folder, such as out={tmp_path / 'out-2'}" in str(raised.value)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.yaml", "b.yaml"]
     assert (tmp_path / "out" / "b.yaml").read_text() == "b"
+
+
+@pytest.mark.parametrize("name", ["advice.html", "advice.json", "suspects.csv"])
+def test_a_folder_with_advice_takes_no_other_and_a_free_one_is_named(tmp_path: Path, name: str) -> None:
+    check_free(tmp_path / "plants")
+    for folder in ("plants", "plants-2"):
+        write_files(tmp_path / folder, {"by-look-9.yaml": "a", name: "b"})
+
+    with pytest.raises(ConfigError) as raised:
+        check_free(tmp_path / "plants")
+
+    assert f"out: {tmp_path / 'plants' / name} is there already, of other advice" in str(raised.value)
+    assert f"out={tmp_path / 'plants-3'}" in str(raised.value)
+
+
+def test_groupings_of_ones_own_do_not_keep_advice_out(tmp_path: Path) -> None:
+    write_files(tmp_path, {"mine.yaml": "a"})
+    check_free(tmp_path)

@@ -50,6 +50,26 @@ def test_a_gate_without_a_direction_is_refused(declared: object) -> None:
         gates(**{"family.top1": declared})
 
 
+def test_a_gate_beside_a_flat_baseline_is_not_judged_where_there_is_none() -> None:
+    beside, own = judge(SUMMARY, {"family.minus_flat_low": Gate(min=0.0), "family.top1": Gate(min=0.95)})
+
+    assert (beside.verdict, beside.value, beside.passed) == ("unjudged", None, True)
+    assert beside.reason == "family.minus_flat_low is not judged: there is no flat baseline"
+    assert own.verdict == "failed"
+
+
+def test_a_gate_beside_a_flat_baseline_is_judged_where_there_is_one() -> None:
+    (result,) = judge({"family": {"minus_flat": -0.03}}, {"family.minus_flat": Gate(min=-0.02)})
+
+    assert result.verdict == "failed"
+
+
+@pytest.mark.parametrize("misspelt", ["family.minus_fat", "flat.topl"])
+def test_a_misspelt_gate_beside_a_flat_baseline_is_refused(misspelt: str) -> None:
+    with pytest.raises(ConfigError, match="there is no metric"):
+        judge(SUMMARY, {misspelt: Gate(min=0.0)})
+
+
 def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError) as caught:
         judge(SUMMARY, {"family.topl": Gate(min=0.9)})

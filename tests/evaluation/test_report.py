@@ -7,7 +7,7 @@ import pytest
 
 from earthsnap_train.evaluation.family_panel import worth
 from earthsnap_train.evaluation.figures import Estimate
-from earthsnap_train.evaluation.gates import GateResult
+from earthsnap_train.evaluation.gates import GateResult, judge
 from earthsnap_train.evaluation.report import ReportData, Variation, render
 from earthsnap_train.evaluation.report_rows import BUDGET_BYTES
 from earthsnap_train.spec.evaluation import Gate
@@ -111,6 +111,18 @@ def test_a_release_that_passed_its_gates_awaits_approval(make_report: MakeReport
     assert "Awaiting approval" in text
     assert "passed all 2 gates" in text
     assert "earthsnap approve plants-3" in text
+
+
+def test_a_gate_that_could_not_be_judged_is_shown_and_not_counted(make_report: MakeReport) -> None:
+    data = make_report(gates={"family.top1": Gate(min=0.01)})
+    beside = judge({}, {"family.minus_flat": Gate(min=0.0)})
+    page = render(data.model_copy(update={"gates": (*data.gates, *beside)}))
+    text = Page(page).text
+
+    assert "passed its one gate that could be judged" in text
+    assert "not judged: there is no flat baseline" in text
+    assert page.count('<li class="unjudged">') == 1
+    assert "None of its gates could be judged" in Page(render(data.model_copy(update={"gates": beside}))).text
 
 
 def test_a_release_that_missed_a_gate_says_which_before_all_else(make_report: MakeReport) -> None:

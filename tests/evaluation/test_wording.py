@@ -64,6 +64,12 @@ def test_gates_are_put_in_words(metric: str, gate: Gate, words: tuple[str, str, 
     assert gate_words(judge({metric: 0.91}, {metric: gate})[0]) == words
 
 
+def test_a_gate_that_was_not_judged_says_why() -> None:
+    result = judge({}, {"family.minus_flat": Gate(min=0.0)})[0]
+
+    assert gate_words(result) == ("beside the flat network", "not judged:", "there is no flat baseline")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

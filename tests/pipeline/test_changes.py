@@ -64,10 +64,26 @@ def test_a_new_species_touches_its_child_and_what_sees_every_species(shared: Gar
     found = changes(prepared.plan, prepared.states, prepared.survey, shared.store)
     spared = {stage.name for stage in prepared.plan.stages if found.spares(stage)}
     assert spared == {"select/child/acer", "records/acer", "embed/trunk/acer"}
+    assert {
+        name: prepared.states[name].seconds for name in (*spared, "embed/trunk/rosa", "embed/originals", "heads")
+    } == {
+        **dict.fromkeys(spared, 0.0),
+        **dict.fromkeys(("embed/trunk/rosa", "embed/originals"), 0.5 * 8),  # it takes over what it has of the others
+        "heads": 0.5 * 40,
+    }
     ran = shared.run()
     assert not {name for name in taught(ran) if "acer" in name}
     assert told(shared) == ["untouched: 4 nodes"]
     assert list(lock_of(shared))[-1] == "arvensis"
+
+
+@pytest.mark.parametrize("typed", ["backbone.image_px=96", "backbone.name=mobilenetv3_small_100"])
+def test_another_network_takes_nothing_over(shared: Garden, typed: str) -> None:
+    shared.grow({"rosa/arvensis": 8})
+    states = shared.plan(typed).states
+
+    assert states["embed/trunk/rosa"].seconds == 0.5 * 24
+    assert states["embed/trunk/acer"].seconds == 0.5 * 16
 
 
 def test_a_new_group_is_a_new_node(shared: Garden) -> None:
@@ -82,6 +98,9 @@ def test_a_new_group_is_a_new_node(shared: Garden) -> None:
 def test_a_name_that_a_synonym_replaces_changes_names_alone(shared: Garden) -> None:
     synonym = "taxonomy.synonyms={canina: Rosa nova}"
     assert told(shared, synonym) == ["untouched: 4 nodes", "names: canina is now Rosa nova"]
+    states = shared.plan(synonym).states
+    assert {states[name].seconds for name in ("records/rosa", "embed/trunk/rosa", "embed/originals", "heads")} == {0.0}
+    assert states["evaluate/family"].seconds == 0.5 * 32
     before = lock_of(shared)
 
     ran = shared.run(synonym)

@@ -199,8 +199,10 @@ def test_an_estimate_grows_with_the_photographs(garden: Garden) -> None:
     states = garden.plan().states
 
     assert before == 0.5 * 16
+    assert states["trunk"].seconds_left == 0.0  # it is there
+    assert states["train/child/rosa"].seconds_left == 0.5 * 24
     assert states["train/child/rosa"].seconds == 0.5 * 24
-    assert states["train/child/acer"].seconds == 0.5 * 16
+    assert states["train/child/acer"].seconds == 0.0  # it will find its inputs as they were
 
 
 def test_a_new_node_is_estimated_by_its_kind(garden: Garden) -> None:

@@ -130,8 +130,8 @@ def test_a_run_that_finds_everything_in_the_store_tells_nothing(finished_run: Fi
     store = Store(finished_run.folder / "store")
     (tmp_path / "run").mkdir()
 
-    def here(plan: Any, store: Store, places: Any, *, only: Any = None) -> Any:
-        return launch(plan, spec.launcher, store, places, lambda event: None, only=only)
+    def here(prepared: Any, store: Store, *, only: Any = None) -> Any:
+        return launch(prepared.plan, spec.launcher, store, prepared.places, lambda event: None, only=only)
 
     finished = run(spec, tmp_path / "run", here, store, Registry(tmp_path / "registry"))
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from earthsnap_train.models.family import Family
 from earthsnap_train.processes import LIFELINE_VARIABLE
 from earthsnap_train.release.bundle_files import release_digest
+from earthsnap_train.release.registry import Registry
 from tests.conftest import Said, environment
 from tests.serving.served import JPEG, Served, reply_on, served, start, until
 
@@ -55,6 +57,25 @@ def test_it_gives_the_golden_answers(server: Served, release: Path) -> None:
         )
         assert said["group"]["name"] == expected["group"]
         assert {"rank": said["answer"]["rank"], "name": said["answer"]["name"]} == expected["answer"]
+
+
+def test_predict_says_of_a_photograph_what_a_server_says(
+    server: Served, tiny: Callable[..., Any], tmp_path: Path, earthsnap: Callable[..., Said]
+) -> None:
+    bundle = tiny("training=head").out("bundle")
+    Registry(tmp_path / "registry").register("tiny", release_digest(bundle), bundle, reasons=[], summary={}, lineage={})
+    Image.new("RGB", (64, 48), "blue").save(tmp_path / "blue.png")
+    photographs = [tmp_path / "blue.png", *sorted((bundle / "golden").glob("*.png"))]
+    said = earthsnap("predict", *map(str, photographs), "top=5", "--json")
+    assert said.code == 0, said.err
+    predicted = said.json["photographs"]
+
+    assert len(predicted) == len(photographs)
+    for photograph, one in zip(photographs, predicted, strict=True):
+        served_one = server.identify(photograph.read_bytes(), "application/octet-stream").json
+        for key in ("request_id", "release", "photographs"):
+            del served_one[key]
+        assert one == {"photograph": str(photograph), **served_one}
 
 
 def test_sagemakers_route_and_ours_give_the_same_answer(server: Served, release: Path) -> None:

@@ -114,3 +114,9 @@ def test_it_proposes_writes_and_says_what_to_type_next(
     assert again.code == 0, again.err
     assert "one flat head" in again.out
     assert "next     earthsnap" in again.out
+
+    other = earthsnap("advise", *typed, "num_folds=2", "num_groups=3")
+    assert other.code == 2
+    assert "advice.json is there already" in other.err
+    assert "out=advice/plants-2" in other.err
+    assert "done in" not in other.out  # it says so before it works

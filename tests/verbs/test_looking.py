@@ -100,7 +100,7 @@ def test_one_release_is_shown_with_all_that_was_decided(registry: Registry, eart
     lines = table(said)
     assert lines["plants-2"] == "live"
     assert re.fullmatch(r"Approved by anna on [\d-]+ [\d:]+: looks good", lines["state"])
-    assert lines["gates"] == "all passed"
+    assert lines["gates"] == "none failed"
     assert lines["figures"] == "named right 20.0%, right name among five 99.0%"
     assert lines["served"] == "in stage, in prod"
     assert lines["before"] == "plants-1, which a rollback would bring back"

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 
 import yaml
@@ -18,20 +19,33 @@ def grouping_file(name: str) -> str:
     return f"{name}.yaml"
 
 
+def check_free(folder: Path) -> None:
+    """Raises ConfigError where advice lies in the folder already; for advice that is still to be drawn, which will differ."""
+    for name in (FIGURES, PAGE, SUSPECTS):
+        if (folder / name).exists():
+            raise _taken(folder, f"{folder / name} is there already, of other advice")
+
+
 def write_files(folder: Path, contents: Mapping[str, str]) -> None:
     """Raises ConfigError, before anything is written, where another file of that name is there."""
     for name, text in contents.items():
         path = folder / name
         if path.exists() and path.read_bytes() != text.encode():
-            raise ConfigError(
-                f"{path} is there already and says something else",
-                where="job.out",
-                allowed="A folder without files of these names: nothing is replaced that may be committed.",
-                remedy="Give another folder, such as out=advice/second, or remove this one.",
-            )
+            raise _taken(folder, f"{path} is there already and says something else")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():
         (folder / name).write_bytes(text.encode())
+
+
+def _taken(folder: Path, what: str) -> ConfigError:
+    others = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    free = next(other for other in others if not other.exists())
+    return ConfigError(
+        what,
+        where="out",
+        allowed="A folder without files of these names: nothing is replaced that may be committed.",
+        remedy=f"Give another folder, such as out={free}, or remove this one.",
+    )
 
 
 def grouping_yaml(advice: Advice, one: GroupingFigures) -> str:

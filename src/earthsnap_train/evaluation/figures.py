@@ -237,3 +237,8 @@ def metric_names(nodes: Iterable[str], *, flat: bool) -> frozenset[str]:
     # A latency says something about one machine on one day: no gate may turn on it.
     names -= {"family.latency_ms", "flat.latency_ms"}
     return frozenset(names | {f"nodes.{node}.{name}" for node in nodes for name in Metrics.figure_names()})
+
+
+def names_beside_flat() -> frozenset[str]:
+    """Those that a run has only where a flat baseline stands beside the family."""
+    return metric_names((), flat=True) - metric_names((), flat=False)

@@ -9,29 +9,39 @@ from pydantic import Field
 
 from earthsnap_train.errors import ConfigError, did_you_mean
 from earthsnap_train.evaluation.compare_figures import FIGURES, Comparison, Difference
-from earthsnap_train.evaluation.figures import Measured
+from earthsnap_train.evaluation.figures import Measured, names_beside_flat
 from earthsnap_train.spec.evaluation import CHAMPION, Gate
 
 NUM_NAMED = 3
+NO_FLAT = "there is no flat baseline"
 
 
 class GateResult(Measured):
     """``direction`` "min" passes at or above ``bound``, "max" at or below it. ``words``: of whom, where that needs saying.
 
     ``beside``: the release that it was compared with, of a gate below ``champion.``.
+    ``value``: None where it was not judged, and then ``words`` says why; that stops nothing.
     """
 
     metric: str
     direction: Literal["min", "max"]
     bound: float
-    value: float
+    value: float | None
     passed: bool
     words: str = ""
     beside: str = Field(default="", exclude_if=operator.not_)
 
     @property
+    def verdict(self) -> Literal["passed", "failed", "unjudged"]:
+        if self.value is None:
+            return "unjudged"
+        return "passed" if self.passed else "failed"
+
+    @property
     def reason(self) -> str:
         """A sentence for the person who asks why."""
+        if self.value is None:
+            return f"{self.metric} is not judged: {self.words}"
         wanted = "at least" if self.direction == "min" else "at most"
         verb = "is" if self.passed else "is only" if self.direction == "min" else "is as high as"
         sentence = f"{self.metric} {verb} {self.value:.4g}; {wanted} {self.bound:.4g} is required"
@@ -42,23 +52,23 @@ class GateResult(Measured):
 def judge(metrics: Mapping[str, object], gates: Mapping[str, Gate]) -> tuple[GateResult, ...]:
     """``metrics`` is the nested mapping of summary.json; gates are judged in the order of their declaration.
 
-    Raises ConfigError for a gate on a metric that this run does not have.
+    One that asks for more than a flat baseline is not judged where there is none, so that a declaration may change its
+    architecture and keep its gates. Raises ConfigError for a gate on any other metric that this run does not have.
     """
     figures = dotted(metrics)
-    check_names(gates, figures)
-    results = []
-    for name, gate in gates.items():
-        value = figures[name]
-        if gate.min is not None:
-            results.append(
-                GateResult(metric=name, direction="min", bound=gate.min, value=value, passed=value >= gate.min)
-            )
-        else:
-            assert gate.max is not None
-            results.append(
-                GateResult(metric=name, direction="max", bound=gate.max, value=value, passed=value <= gate.max)
-            )
-    return tuple(results)
+    check_names(gates, figures.keys() | names_beside_flat())
+    return tuple(_judged(name, gate, figures.get(name)) for name, gate in gates.items())
+
+
+def _judged(name: str, gate: Gate, value: float | None) -> GateResult:
+    if gate.min is not None:
+        passed = value is None or value >= gate.min
+        result = GateResult(metric=name, direction="min", bound=gate.min, value=value, passed=passed)
+    else:
+        assert gate.max is not None
+        passed = value is None or value <= gate.max
+        result = GateResult(metric=name, direction="max", bound=gate.max, value=value, passed=passed)
+    return result if value is not None else result.model_copy(update={"words": NO_FLAT})
 
 
 def judge_champion(comparison: Comparison, gates: Mapping[str, Gate]) -> tuple[GateResult, ...]:

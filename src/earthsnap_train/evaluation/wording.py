@@ -76,6 +76,8 @@ def gate_words(gate: GateResult) -> tuple[str, str, str]:
         label += f", beside {gate.beside or 'the champion'}"
     elif part != "family":
         label = f"{part.removeprefix('nodes.')}: {label}"
+    if gate.value is None:
+        return label, "not judged:", gate.words
     # A near miss must not read as "90.0%, at least 90.0%".
     digits = 1 if gate.passed or abs(gate.value - gate.bound) >= 0.001 else 3
     if base == "minus_flat" or (part == "champion" and base not in RATIOS):

@@ -18,6 +18,9 @@ from earthsnap_train.pipeline.survey import Survey
 from earthsnap_train.taxonomy.names import slug
 from earthsnap_train.taxonomy.tree import Species, Taxonomy
 
+BEFORE_JUDGING = (
+    "select", "records", "trunk", "embed", "embed_originals", "tune", "train", "export", "check_parent", "heads",
+)  # fmt: skip
 HEADS, CHECK, TAUGHT = "heads", "check/parent", "train/trunk"
 Shown = Mapping[str, frozenset[str]]
 """Species -> image ids of its photographs."""
@@ -33,6 +36,8 @@ class Changes:
 
     def spares(self, stage: Stage) -> bool:
         """Whether it works for nodes alone that are left as they are, and so will have nothing to do."""
+        if not self.touched:
+            return stage.kind in BEFORE_JUDGING
         own = stage.node if stage.kind not in ("records", "embed") else f"child/{stage.name.rpartition('/')[2]}"
         return own in self.untouched
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from earthsnap_train.pipeline.changes import Changes, changes
 from earthsnap_train.pipeline.compile import compile_plan
+from earthsnap_train.pipeline.expected import expected
 from earthsnap_train.pipeline.plan import Plan
 from earthsnap_train.pipeline.resolve import State, choose_base, resolve
 from earthsnap_train.pipeline.store import Store
@@ -14,12 +16,16 @@ from earthsnap_train.spec.run import RunSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """``places``: where the plan's externals lie on this machine. ``dropped``: species that QA left too few of."""
+    """``places``: where the plan's externals lie on this machine. ``dropped``: species that QA left too few of.
+
+    ``changes``: the nodes that the plan touches; ``states`` count only what is due for them.
+    """
 
     survey: Survey
     plan: Plan
     places: Mapping[str, Path]
     states: Mapping[str, State]
+    changes: Changes
     dropped: tuple[str, ...]
 
 
@@ -43,7 +49,9 @@ def _prepare(spec: RunSpec, store: Store, dropped: tuple[str, ...]) -> Prepared:
     states = resolve(plan, store)
     if states["ingest"].status == "will run" and (news := _news(found, plan.family, store)):
         states["ingest"] = replace(states["ingest"], reason=news)
-    return Prepared(survey=found, plan=plan, places=places, states=states, dropped=dropped)
+    touched = changes(plan, states, found, store)
+    states = expected(plan, states, touched, store)
+    return Prepared(survey=found, plan=plan, places=places, states=states, changes=touched, dropped=dropped)
 
 
 def _news(found: Survey, family: str, store: Store) -> str:

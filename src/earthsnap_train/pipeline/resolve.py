@@ -26,6 +26,10 @@ class State:
     artifact: Artifact | None = None
     seconds: float | None = None
 
+    @property
+    def seconds_left(self) -> float | None:
+        return 0.0 if self.status == "cached" else self.seconds
+
 
 def resolve(plan: Plan, store: Store) -> dict[str, State]:
     """The state of every stage, in the plan's order."""

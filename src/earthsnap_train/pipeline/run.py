@@ -41,7 +41,7 @@ class Launcher(Protocol):
     """The port: runs what a plan lacks, somewhere, and brings every artifact into the store."""
 
     def __call__(
-        self, plan: Plan, store: Store, places: Mapping[str, Path], *, only: Collection[str] | None = None
+        self, prepared: Prepared, store: Store, *, only: Collection[str] | None = None
     ) -> Mapping[str, StageOutcome]: ...
 
 
@@ -73,11 +73,11 @@ def run(spec: RunSpec, folder: Path, launch: Launcher, store: Store, registry: R
     data_stages = [stage.name for stage in prepared.plan.stages if stage.kind in ("draw", "ingest")]
     first: Mapping[str, StageOutcome] = {}
     if any(prepared.states[name].status != "cached" for name in data_stages):
-        first = launch(prepared.plan, store, prepared.places, only=data_stages)
+        first = launch(prepared, store, only=data_stages)
         prepared = prepare(spec, store)  # again: only now is it known what QA let through
         write_declaration(spec, prepared, folder)
     # The second launch finds the first's artifacts in the store; only the first knows that they ran.
-    outcomes = {**launch(prepared.plan, store, prepared.places), **first}
+    outcomes = {**launch(prepared, store), **first}
     return _finish(spec, folder, prepared, outcomes, store, registry, started)
 
 

@@ -9,6 +9,8 @@ from earthsnap_train.evaluation.wording import percent
 from earthsnap_train.pipeline.run import Finished
 from earthsnap_train.tracking.port import Gallery, Picture, Table
 
+PASSED = {"passed": "yes", "failed": "no", "unjudged": "not judged"}
+
 
 def species_table(data: ReportData) -> Table:
     """Lowest recall first, as in the report; without a figure those that have no test photograph."""
@@ -89,9 +91,7 @@ def gate_table(data: ReportData) -> Table:
     return Table(
         name="gates",
         columns=("metric", "value", "bound", "direction", "passed"),
-        rows=[
-            (gate.metric, gate.value, gate.bound, gate.direction, "yes" if gate.passed else "no") for gate in data.gates
-        ],
+        rows=[(gate.metric, gate.value, gate.bound, gate.direction, PASSED[gate.verdict]) for gate in data.gates],
     )
 
 

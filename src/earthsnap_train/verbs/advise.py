@@ -15,6 +15,7 @@ from earthsnap_train.advice.files import (
     FIGURES,
     PAGE,
     SUSPECTS,
+    check_free,
     grouping_file,
     grouping_yaml,
     suspects_csv,
@@ -23,8 +24,9 @@ from earthsnap_train.advice.files import (
 from earthsnap_train.advice.page import render
 from earthsnap_train.evaluation.wording import percent, points
 from earthsnap_train.pipeline.advised import STAGE, advice_plan, check_advisable, remember_folder
+from earthsnap_train.pipeline.expected import expected
 from earthsnap_train.pipeline.plan import Plan
-from earthsnap_train.pipeline.prepare import prepare
+from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.resolve import resolve
 from earthsnap_train.pipeline.run import check_disk
 from earthsnap_train.pipeline.store import Store
@@ -64,20 +66,22 @@ def _drawn(spec: RunSpec, job: Advise, console: Console) -> Advice:
     check_advisable(spec)
     store = Store(Path(spec.paths.store))
     prepared = prepare(spec, store)
+    if resolve(advice_plan(spec, job, prepared.plan), store)[STAGE].status != "cached":
+        check_free(Path(job.out))
     check_disk(spec, prepared, store)
     data_stages = [stage.name for stage in prepared.plan.stages if stage.kind in ("draw", "ingest")]
     if any(prepared.states[name].status != "cached" for name in data_stages):
-        _launch(spec, prepared.plan, prepared.places, store, console, only=data_stages)
+        _launch(spec, prepared.plan, prepared, store, console, only=data_stages)
         prepared = prepare(spec, store)  # again: only now is it known what QA let through
     plan = advice_plan(spec, job, prepared.plan)
-    outcomes = _launch(spec, plan, prepared.places, store, console)
+    outcomes = _launch(spec, plan, prepared, store, console)
     return Advice.model_validate_json((store.path(outcomes[STAGE].artifact.key) / "advice.json").read_bytes())
 
 
 def _launch(
     spec: RunSpec,
     plan: Plan,
-    places: Mapping[str, Path],
+    prepared: Prepared,
     store: Store,
     console: Console,
     *,
@@ -85,9 +89,10 @@ def _launch(
 ) -> Mapping[str, Outcome]:
     assert isinstance(spec.launcher, Local)
     check(spec.launcher)
-    estimates = {name: state.seconds for name, state in resolve(plan, store).items() if state.seconds is not None}
+    states = expected(plan, resolve(plan, store), prepared.changes, store)
+    estimates = {name: s.seconds_left for name, s in states.items() if s.seconds_left is not None}
     with Follower(plan, console, Path(os.devnull), estimates=estimates) as follower:
-        return launch(plan, spec.launcher, store, places, follower, only=only)
+        return launch(plan, spec.launcher, store, prepared.places, follower, only=only)
 
 
 def command(typed: Sequence[str], best: GroupingFigures, job: Advise, *, is_locked: bool) -> str:

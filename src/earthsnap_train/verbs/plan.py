@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from earthsnap_train.evaluation.wording import short_time
-from earthsnap_train.pipeline.changes import Changes, changes
 from earthsnap_train.pipeline.prepare import Prepared, prepare
+from earthsnap_train.pipeline.resolve import resolve
 from earthsnap_train.pipeline.store import Store
 from earthsnap_train.spec.launcher import SageMaker
 from earthsnap_train.spec.run import RunSpec
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 def run(spec: RunSpec) -> tuple[int, None]:
     store = Store(Path(spec.paths.store))
     prepared = prepare(spec, store)
-    touched = changes(prepared.plan, prepared.states, prepared.survey, store)
-    pipelines = _pipelines(spec, prepared)
+    pipelines = _pipelines(spec, prepared, store)
     if spec.json_output:
         told = (
             as_json(prepared)
-            | {"changes": touched.as_json(), "notes": list(prepared.survey.notes)}
+            | {"changes": prepared.changes.as_json(), "notes": list(prepared.survey.notes)}
             | ({"pipelines": pipelines.as_json()} if pipelines else {})
         )
         print(json.dumps(told, indent=1))  # noqa: T201
@@ -40,10 +39,10 @@ def run(spec: RunSpec) -> tuple[int, None]:
         console.print(note, markup=False, style="yellow")
     console.print(_table(prepared))
     console.print()
-    for line in touched.lines():
+    for line in prepared.changes.lines():
         console.print(line, markup=False, soft_wrap=True)
     console.print()
-    console.print(_total(prepared, touched), markup=False)
+    console.print(_total(prepared), markup=False)
     if pipelines is not None:
         console.print()
         console.print(_pipeline_table(pipelines))
@@ -53,13 +52,14 @@ def run(spec: RunSpec) -> tuple[int, None]:
     return 0, None
 
 
-def _pipelines(spec: RunSpec, prepared: Prepared) -> "Forecast | None":
+def _pipelines(spec: RunSpec, prepared: Prepared, store: Store) -> "Forecast | None":
     """Writes the pipelines where the launcher has them. Raises ConfigError where they may cost more than is allowed."""
     if not isinstance(spec.launcher, SageMaker):
         return None
     from launchers.sagemaker.forecast import forecast, write_definitions
 
-    found = forecast(prepared.plan, prepared.states, spec.launcher)
+    # A job there has no earlier artifact to take rows from, and money is counted carefully.
+    found = forecast(prepared.plan, resolve(prepared.plan, store), spec.launcher)
     write_definitions(found.compiled, Path(spec.launcher.definitions))
     return found
 
@@ -92,7 +92,7 @@ def _table(prepared: Prepared) -> Table:
         stages = [prepared.plan.stage(name) for name in names]
         seconds = [prepared.states[name].seconds for name in names]
         known = [s for s in seconds if s is not None]
-        time = short_time(sum(known)) if len(known) == len(seconds) and shown != "cached" else ""
+        time = short_time(sum(known)) if len(known) == len(seconds) and any(known) and shown != "cached" else ""
         images = sum(stage.num_images for stage in stages)
         table.add_row(
             names[0] if len(names) == 1 else f"{family}/* ({len(names)})", shown, f"{images:,}" if images else "", time, reason,
@@ -111,12 +111,12 @@ def _pipeline_table(pipelines: "Forecast") -> Table:
     return table
 
 
-def _total(prepared: Prepared, touched: Changes) -> str:
+def _total(prepared: Prepared) -> str:
     """What works for untouched nodes alone is counted, since a plan cannot swear to it, and takes no time."""
     waiting = [stage for stage in prepared.plan.stages if prepared.states[stage.name].status != "cached"]
     if not waiting:
         return "Nothing has to run: every stage's result is there."
-    seconds = [prepared.states[stage.name].seconds for stage in waiting if not touched.spares(stage)]
+    seconds = [prepared.states[stage.name].seconds for stage in waiting]
     known = [one for one in seconds if one is not None]
     work = f"about {short_time(sum(known))} of work" if known else "how long is not known before the first run"
     if known and len(known) < len(seconds):

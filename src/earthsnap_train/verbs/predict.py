@@ -1,7 +1,7 @@
 """``predict``: names the species on photographs, as a server of the release would. Never imports torch."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ from earthsnap_train.data.scan import is_photograph
 from earthsnap_train.errors import ConfigError, NotFoundError, did_you_mean
 from earthsnap_train.evaluation.wording import NAMED_FIRST
 from earthsnap_train.release.deployments import Deployments
-from earthsnap_train.release.load import Opened, open_release
+from earthsnap_train.release.load import open_release
 from earthsnap_train.release.registry import Registry, Release
+from earthsnap_train.serving.answer import Words
+from earthsnap_train.serving.engine import Engine
 from earthsnap_train.spec.job import Predict
 from earthsnap_train.spec.run import RunSpec
+from earthsnap_train.taxonomy.tree import SPECIES_RANK
 from earthsnap_train.verbs.opening import open_registry
 from earthsnap_train.verbs.terminal import console as console_for_people
 
@@ -35,12 +38,14 @@ def run(spec: RunSpec) -> tuple[int, None]:
     if job.release is None and not spec.json_output:
         console.print(f"answered by {release.name}, {why}", markup=False)
     opened = open_release(release.path)
-    answers = [_answer(photo, opened, job.top, spec.dataset.qa.max_megapixels) for photo in photos]
+    family = opened.engine.family
+    words = Words(family, opened.taxonomy, job.top)
+    answers = [_answer(photo, opened.engine, words, spec.dataset.qa.max_megapixels) for photo in photos]
     if spec.json_output:
         print(json.dumps({"release": release.name, "photographs": answers}, indent=1, ensure_ascii=False))  # noqa: T201
     else:
-        _show(answers, console)
-        if why_first := NAMED_FIRST[opened.engine.family.named_first]:
+        _show(answers, family.unsure_below, console)
+        if why_first := NAMED_FIRST[family.named_first]:
             console.print(why_first, markup=False, style="dim")
     return (2 if any("refused" in answer for answer in answers) else 0), None
 
@@ -84,48 +89,54 @@ def _release(registry: Registry, wanted: str | None, family: str) -> tuple[Relea
     return newest, "which is live" if live else "the newest that nobody rejected"
 
 
-def _answer(photo: Path, opened: Opened, top: int, max_megapixels: float) -> dict[str, object]:
-    engine, family = opened.engine, opened.engine.family
+def _answer(photo: Path, engine: Engine, words: Words, max_megapixels: float) -> dict[str, Any]:
+    """What a server says of a request with this one photograph."""
     try:
-        image = prepare_file(photo.read_bytes(), family.preprocessing, max_megapixels=max_megapixels)
+        image = prepare_file(photo.read_bytes(), engine.family.preprocessing, max_megapixels=max_megapixels)
     except ImageRefused as refusal:
         return {"photograph": str(photo), "refused": refusal.code, "why": refusal.what}
     answer = engine.answer(image[None])
-    named = [
-        {
-            "species_id": species,
-            "scientific_name": opened.taxonomy.get(species).scientific_name,
-            "common_name": opened.taxonomy.get(species).common_name,
-            "group": family.group_of[species],
-            "probability": round(probability, 4),
-        }
-        for species, probability in opened.naming.top(answer.species_BS[0], top)
-    ]
-    return {"photograph": str(photo), "species": named}
+    said = words.say(answer.species_BS, answer.groups_BG)
+    del said["photographs"]  # of which each would be said alone
+    return {"photograph": str(photo), **said}
 
 
-def _show(answers: Sequence[dict[str, object]], console: Console) -> None:
-    """A photograph's path on a line of its own, however long it is; beneath it what is on it."""
-    named = [one for answer in answers for one in _species(answer)]
+def _show(answers: Sequence[Mapping[str, Any]], unsure_below: float, console: Console) -> None:
+    """A photograph's path on a line of its own, however long it is; beneath it what is on it, then what it may be."""
+    named = [one for answer in answers for one in answer.get("species", [])]
     width = max((len(one["scientific_name"]) for one in named), default=0)
     common_width = max((len(one["common_name"] or "") for one in named), default=0)
     for answer in answers:
-        console.print(str(answer["photograph"]), markup=False, soft_wrap=True, style="bold")
+        console.print(answer["photograph"], markup=False, soft_wrap=True, style="bold")
         if "refused" in answer:
             console.print(
                 f"  refused ({answer['refused']}): {answer['why']}", markup=False, soft_wrap=True, style="red"
             )
-        for place, one in enumerate(_species(answer)):
+            continue
+        console.print(f"  {in_words(answer, unsure_below)}", markup=False, soft_wrap=True)
+        for place, one in enumerate(answer["species"]):
             if place and one["probability"] < LEAST_SHOWN:
                 break
             line = (
                 f"  {100 * one['probability']:5.1f} %  {one['scientific_name']:<{width}}  "
                 f"{one['common_name'] or '':<{common_width}}  {one['group']}"
             )
-            console.print(line, markup=False, soft_wrap=True, style="dim" if place else "")
+            console.print(line, markup=False, soft_wrap=True, style="dim")
 
 
-def _species(answer: dict[str, object]) -> list[dict[str, Any]]:
-    species = answer.get("species", [])
-    assert isinstance(species, list)
-    return species
+def in_words(said: Mapping[str, Any], unsure_below: float) -> str:
+    """The answer, and why it is no finer: the next taxon of its lineage, which is not likely enough."""
+    answer, lineage = said["answer"], said["lineage"]
+    if answer["rank"] is None:
+        name, below = "not recognised", lineage[0]
+    else:
+        name = f"{answer['rank']} {answer['scientific_name']}, {100 * answer['probability']:.1f} %"
+        if answer["rank"] == SPECIES_RANK:
+            return name
+        below = lineage[[taxon["rank"] for taxon in lineage].index(answer["rank"]) + 1]
+    # A near miss must not read as "90.0 %, and 90.0 % is asked for".
+    digits = 1 if unsure_below - below["probability"] >= 0.001 else 3
+    return (
+        f"{name}; the likeliest {below['rank']}, {below.get('scientific_name', below['name'])}, has "
+        f"{100 * below['probability']:.{digits}f} %, and {100 * unsure_below:.{digits}f} % is asked for"
+    )

@@ -105,7 +105,7 @@ def _show(registry: Registry, name: str, *, json_output: bool) -> None:
     out.print()
     lines = {
         "state": f"{release.state}{registry.by_whom(name)}",
-        "gates": "; ".join(release.reasons) or "all passed",
+        "gates": "; ".join(release.reasons) or "none failed",
         "figures": _figures(release),
         "served": ", ".join(f"in {place}" for place in standing.served) or "nowhere",
         "made": f"{local_time(release.created)}, "

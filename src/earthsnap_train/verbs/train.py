@@ -15,9 +15,7 @@ from rich.table import Table
 
 from earthsnap_train.evaluation.figures import Estimate
 from earthsnap_train.evaluation.wording import short_time
-from earthsnap_train.pipeline.plan import Plan
-from earthsnap_train.pipeline.prepare import prepare
-from earthsnap_train.pipeline.resolve import resolve
+from earthsnap_train.pipeline.prepare import Prepared, prepare
 from earthsnap_train.pipeline.run import Finished, StageOutcome, keep_grouping, new_run_folder, write_declaration
 from earthsnap_train.pipeline.run import run as run_plan
 from earthsnap_train.pipeline.store import Store, write_atomically
@@ -47,17 +45,15 @@ def run(spec: RunSpec) -> tuple[int, dict[str, object]]:
     chosen = trackers(spec.tracking)
     folder = new_run_folder(spec)
 
-    def launch(
-        plan: Plan, store: Store, places: Mapping[str, Path], *, only: Collection[str] | None = None
-    ) -> Mapping[str, StageOutcome]:
-        states = resolve(plan, store)
-        estimates = {name: s.seconds for name, s in states.items() if s.seconds is not None}
+    def launch(prepared: Prepared, store: Store, *, only: Collection[str] | None = None) -> Mapping[str, StageOutcome]:
+        plan, states = prepared.plan, prepared.states
+        estimates = {name: s.seconds_left for name, s in states.items() if s.seconds_left is not None}
         if only is None:
             running = sum(state.status != "cached" for state in states.values())
             console.print(f"{running} of {len(plan.stages)} stages to run at most, in {folder}", markup=False)
         with Follower(plan, console, folder / "events.jsonl", estimates=estimates) as follower:
             outcomes: Mapping[str, StageOutcome] = launcher.launch(
-                plan, spec.launcher, store, places, follower, only=only
+                plan, spec.launcher, store, prepared.places, follower, only=only
             )
         return outcomes
 
@@ -173,7 +169,7 @@ def _closing(finished: Finished, console: Console) -> None:
         "Approved": "is approved",
     }[release.state]
     console.print(f"release  {release.name} {state}{known}", markup=False)
-    for reason in release.reasons:
+    for reason in (*release.reasons, *(gate.reason for gate in data.gates if gate.verdict == "unjudged")):
         console.print(f"         {reason}", markup=False)
     console.print(f"champion {finished.champion}", markup=False, soft_wrap=True)
     if data.parent:
