@@ -89,7 +89,9 @@ class _Past:
 
     @cached_property
     def manifest(self) -> Path | None:
-        return self._store.path(last.key) if (last := self.of("ingest")) else None
+        """None too where a bucket has it and this machine has not."""
+        folder = self._store.path(last.key) if (last := self.of("ingest")) else None
+        return folder if folder and (folder / MANIFEST_FILE).is_file() else None
 
     @cached_property
     def taxonomy(self) -> Taxonomy | None:
@@ -105,7 +107,7 @@ class _Past:
         by_review = {row.path for row in aside if row.code == "review_rejected"}
         by_review -= {row.path for row in aside if row.code != "review_rejected"}
         looked_at = pq.read_table(facts, columns=["path", "sha256"]).to_pylist()
-        listed = {i for ids in _by_species(self.manifest / MANIFEST_FILE).values() for i in ids}
+        listed = {i for ids in (_by_species(self.manifest / MANIFEST_FILE) or {}).values() for i in ids}
         return frozenset(row["sha256"] for row in looked_at if row["path"] not in by_review) - listed
 
     @cached_property
@@ -118,7 +120,10 @@ class _Past:
         return _by_species(folder / "examples.parquet") if folder else None
 
 
-def _by_species(table: Path) -> Shown:
+def _by_species(table: Path) -> Shown | None:
+    """None where a bucket has it and this machine has not."""
+    if not table.is_file():
+        return None
     columns = pq.read_table(table, columns=["species_id", "image_id"])
     found: dict[str, set[str]] = defaultdict(set)
     for species, image_id in zip(columns["species_id"].to_pylist(), columns["image_id"].to_pylist(), strict=True):
@@ -129,7 +134,7 @@ def _by_species(table: Path) -> Shown:
 def _shown(ingest: State, found: Survey, past: _Past, store: Store) -> Shown | None:
     """The photographs of each species now; None where that is not known."""
     if ingest.artifact is not None:
-        return _by_species(store.path(ingest.artifact.key) / "manifest.parquet")
+        return _by_species(store.path(ingest.artifact.key) / MANIFEST_FILE)
     if not found.image_ids:
         return None
     return {species: ids - (past.set_aside - found.kept) for species, ids in found.image_ids_of.items()}
