@@ -20,6 +20,8 @@ from tests.conftest import REPOSITORY, environment
 TOY = Path(__file__).with_name("toy.py")
 PATIENCE_S = 120
 
+TYPED = ("name=toy", "architecture=parent_child")  # heads on one trunk would have no settings of training to search
+
 
 @dataclass(frozen=True, kw_only=True)
 class Toy:
@@ -100,7 +102,7 @@ def rates(ran: Sequence[Sequence[float]]) -> list[float]:
 
 
 def test_comma_lists_run_as_every_combination_in_the_order_that_hydras_own_sweeper_has(toy: Toy) -> None:
-    said = toy.run("name=toy", "training.lr=0.1,0.01", "training.batch_size=range(8,25,8)")
+    said = toy.run(*TYPED, "training.lr=0.1,0.01", "training.batch_size=range(8,25,8)")
 
     assert said.returncode == 0, said.stderr
     assert [(lr, int(batch)) for lr, batch, _ in toy.ran] == [
@@ -111,19 +113,25 @@ def test_comma_lists_run_as_every_combination_in_the_order_that_hydras_own_sweep
 
 
 def test_without_anything_typed_the_declared_space_is_searched_and_jobs_do_not_search_it_again(toy: Toy) -> None:
-    said = toy.run("name=toy", "tuning=quick", "hydra.sweeper.sampler=tpe", "hydra.sweeper.num_trials=3")
+    said = toy.run(
+        "name=toy",
+        "architecture=parent_child",
+        "tuning=quick",
+        "hydra.sweeper.sampler=tpe",
+        "hydra.sweeper.num_trials=3",
+    )
 
     assert said.returncode == 0, said.stderr
     assert len(toy.ran) == 3
     for job in toy.record()["jobs"]:
         assert set(job["values"]) == {"training.lr", "training.weight_decay"}
         assert 0.0003 <= job["values"]["training.lr"] <= 0.03
-    assert toy.record()["overrides"] == ["name=toy", "tuning=none"]
+    assert toy.record()["overrides"] == [*TYPED, "tuning=none"]
 
 
 def test_typed_ranges_come_before_the_declared_space(toy: Toy) -> None:
     toy.run(
-        "name=toy", "tuning=quick", "training.lr=tag(log,interval(0.2,0.4))", "training.batch_size=range(8,33,8)",
+        *TYPED, "tuning=quick", "training.lr=tag(log,interval(0.2,0.4))", "training.batch_size=range(8,33,8)",
         "training.num_epochs=choice(3,4)", "hydra.sweeper.sampler=random", "hydra.sweeper.num_trials=4",
     )  # fmt: skip
 
@@ -139,6 +147,7 @@ def test_typed_ranges_come_before_the_declared_space(toy: Toy) -> None:
 def test_several_objectives_end_with_the_jobs_that_no_other_beats(toy: Toy) -> None:
     said = toy.run(
         "name=toy",
+        "architecture=parent_child",
         "training.lr=0.5,0.01,0.001",
         "hydra.sweeper.objectives={family.top1: maximize, family.ece: minimize}",
     )
@@ -162,7 +171,7 @@ def test_a_condition_on_what_is_not_there_never_holds(toy: Toy, conf: Path) -> N
     (conf / "tuning" / "mine.yaml").write_text(f"defaults: [base]\nspace: {{weight_decay: {{when: {when}}}}}\n")
 
     said = toy.run(
-        "name=toy", "tuning=mine", "training.augmentation.colour_jitter=null", "hydra.sweeper.sampler=random",
+        *TYPED, "tuning=mine", "training.augmentation.colour_jitter=null", "hydra.sweeper.sampler=random",
         "hydra.sweeper.num_trials=2", conf=conf,
     )  # fmt: skip
 
@@ -173,8 +182,8 @@ def test_a_condition_on_what_is_not_there_never_holds(toy: Toy, conf: Path) -> N
 def test_a_webhooks_address_is_in_no_line_and_no_page(toy: Toy) -> None:
     address = "deployment.messages.webhook=https://127.0.0.1/SECRET"
 
-    varied = toy.run("name=toy", f"{address},https://127.0.0.1/SECRET2")
-    same = toy.run("name=toy", address, "training.lr=0.1")
+    varied = toy.run(*TYPED, f"{address},https://127.0.0.1/SECRET2")
+    same = toy.run(*TYPED, address, "training.lr=0.1")
 
     assert varied.returncode != 0
     assert "a sweep shows what it varies, and this is secret" in varied.stderr
@@ -187,7 +196,7 @@ def test_a_webhooks_address_is_in_no_line_and_no_page(toy: Toy) -> None:
 
 def test_an_edit_below_a_running_sweep_reaches_none_of_its_jobs_and_none_after_a_restart(toy: Toy, conf: Path) -> None:
     toy.hold()
-    running = toy.start("name=toy", "training.lr=0.1,0.01,0.001", conf=conf)
+    running = toy.start(*TYPED, "training.lr=0.1,0.01,0.001", conf=conf)
     toy.until_begun(1)
     base = conf / "training" / "head.yaml"
     base.write_text(base.read_text().replace("num_epochs: 60", "num_epochs: 99"))
@@ -202,7 +211,7 @@ def test_an_edit_below_a_running_sweep_reaches_none_of_its_jobs_and_none_after_a
     assert {epochs for _, _, epochs in toy.ran} == {60}
     assert toy.column("state") == ["done"] * 3
     (toy.folder / "ran.txt").unlink()
-    toy.run("name=toy", "training.lr=0.1", conf=conf)
+    toy.run(*TYPED, "training.lr=0.1", conf=conf)
     assert toy.ran == [[0.1, 64.0, 99.0]], "a new sweep takes the file as it is now"
 
 
@@ -210,7 +219,7 @@ def test_a_folder_of_ones_own_is_kept_as_well(toy: Toy, tmp_path: Path) -> None:
     mine = tmp_path / "mine" / "experiment"
     mine.mkdir(parents=True)
     (mine / "garden.yaml").write_text("# @package _global_\nname: toy\ntraining: {num_epochs: 7}\n")
-    toy.run("--config-dir", "mine", "+experiment=garden", "training.lr=tag(log,interval(0.1,0.2))",
+    toy.run("--config-dir", "mine", "+experiment=garden", *TYPED[1:], "training.lr=tag(log,interval(0.1,0.2))",
             "hydra.sweeper.sampler=random", "hydra.sweeper.num_trials=1")  # fmt: skip
     shutil.rmtree(tmp_path / "mine")
 
@@ -221,7 +230,7 @@ def test_a_folder_of_ones_own_is_kept_as_well(toy: Toy, tmp_path: Path) -> None:
 
 
 def test_two_sweeps_that_start_at_once_have_folders_of_their_own(toy: Toy) -> None:
-    both = [toy.start("name=toy", "hydra.sweep.dir=outputs/toy/sweeps/now", f"training.lr={lr}") for lr in ("0.1", "1")]
+    both = [toy.start(*TYPED, "hydra.sweep.dir=outputs/toy/sweeps/now", f"training.lr={lr}") for lr in ("0.1", "1")]
 
     assert [one.wait() for one in both] == [0, 0]
     assert [path.name for path in toy.sweeps] == ["now", "now_2"]
@@ -229,7 +238,7 @@ def test_two_sweeps_that_start_at_once_have_folders_of_their_own(toy: Toy) -> No
 
 # ---- stopped, and going on
 
-SEARCH = ("name=toy", "training.lr=tag(log,interval(0.0001,1))", "hydra.sweeper.sampler=tpe")
+SEARCH = (*TYPED, "training.lr=tag(log,interval(0.0001,1))", "hydra.sweeper.sampler=tpe")
 
 
 def test_a_killed_search_goes_on_with_the_job_that_ran_and_proposes_what_it_would_have(toy: Toy) -> None:
@@ -255,7 +264,7 @@ def test_a_killed_search_goes_on_with_the_job_that_ran_and_proposes_what_it_woul
 
 def test_an_interrupt_stops_the_sweep_and_says_how_it_goes_on(toy: Toy) -> None:
     toy.hold()
-    running = toy.start("name=toy", "training.lr=0.1,0.01")
+    running = toy.start(*TYPED, "training.lr=0.1,0.01")
     toy.until_begun(1)
     running.send_signal(signal.SIGINT)
     said, _ = running.communicate(timeout=PATIENCE_S)
@@ -268,7 +277,7 @@ def test_an_interrupt_stops_the_sweep_and_says_how_it_goes_on(toy: Toy) -> None:
 
 
 def test_failures_beyond_the_bound_stop_the_sweep_and_are_tried_again_when_it_goes_on(toy: Toy) -> None:
-    said = toy.run("name=toy", "training.batch_size=13,8,13,16", "hydra.sweeper.max_failures=1")
+    said = toy.run(*TYPED, "training.batch_size=13,8,13,16", "hydra.sweeper.max_failures=1")
 
     assert [batch for _, batch, _ in toy.ran] == [13, 8, 13]
     assert "failed   2 of 4 jobs, more than max_failures allows" in said.stdout
@@ -289,7 +298,7 @@ def test_a_search_may_go_on_for_longer_than_it_was_declared(toy: Toy) -> None:
 
 def test_a_sweep_that_is_running_is_not_started_twice(toy: Toy) -> None:
     toy.hold()
-    running = toy.start("name=toy", "training.lr=0.1,0.01")
+    running = toy.start(*TYPED, "training.lr=0.1,0.01")
     toy.until_begun(1)
 
     said = toy.run(toy.resume())
@@ -303,7 +312,7 @@ def test_a_sweep_that_is_running_is_not_started_twice(toy: Toy) -> None:
 def test_a_sweep_is_nobody_elses_from_before_its_record_is_read(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    toy.run("name=toy", "training.lr=0.1")
+    toy.run(*TYPED, "training.lr=0.1")
     slow = tmp_path / "modules" / "slow"
     slow.mkdir(parents=True)
     (slow / "__init__.py").write_text(

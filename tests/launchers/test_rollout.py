@@ -6,13 +6,15 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
-from earthsnap_train.errors import ConfigError, StageError
+from earthsnap_train.errors import ConfigError, EnvironmentProblem, StageError
 from earthsnap_train.release.deployments import Phase, Rollout
+from earthsnap_train.spec.deployment import EndpointName
 from launchers.rollout import DrivenElsewhere
 from tests.conftest import once
 from tests.launchers.rollout_kit import FAMILY, FIRST, SECOND, RolloutKit, ended_afterwards, make_release
@@ -53,6 +55,16 @@ def until_phase(kit: RolloutKit, phase: str, step: int = 0) -> Rollout:
             return rollout
         time.sleep(0.002)
     raise AssertionError(f"never in phase {phase}, step {step}: {kit.deployments.rollouts(FAMILY)}")
+
+
+def until_loaded(kit: RolloutKit, endpoint: EndpointName, release: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(EnvironmentProblem):  # it does not answer yet
+            if kit.endpoints[endpoint].observe().stable == release:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"{release} was never loaded in {endpoint}")
 
 
 def under_load(kit: RolloutKit, during: Any, rate_per_s: float = 60) -> Traffic:
@@ -367,8 +379,7 @@ def test_a_killed_endpoint_is_started_again_and_the_step_begins_anew(kit: Rollou
 @pytest.mark.slow
 def test_a_stage_endpoint_killed_in_the_middle_of_the_tests_fails_no_release(kit: RolloutKit) -> None:
     driver = kit.start(SECOND)
-    until_phase(kit, "stage")
-    time.sleep(1.2)
+    until_loaded(kit, "stage", SECOND)
     os.kill(kit.pid("stage"), signal.SIGKILL)
     said, _ = driver.communicate()
     assert driver.returncode == 0, said
