@@ -10,11 +10,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from earthsnap_train.context import Resources, Silence
+from earthsnap_train.context import Resources
 from earthsnap_train.models.embeddings import Embeddings
 from earthsnap_train.models.family import Family
 from earthsnap_train.release.bundle_files import model_files
 from earthsnap_train.serving.engine import Engine, Models
+from tests.training.test_resume import StopAt, Stopped
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
 GPU = Resources(workers=2, accelerator="cuda", devices=(0,))
@@ -77,20 +78,6 @@ def losses(folder: Path) -> list[float]:
     """On val, epoch by epoch."""
     rows = json.loads((folder / "notes/curves.json").read_text())
     return [row["val_loss"] for row in rows if "val_loss" in row]
-
-
-class Stopped(Exception):
-    pass
-
-
-class StopAt(Silence):
-    def __init__(self, count: int) -> None:
-        self._left = count
-
-    def progress(self, done: int, total: int, unit: str) -> None:
-        self._left -= 1
-        if self._left == 0:
-            raise Stopped
 
 
 @pytest.mark.parametrize("method", ["head", "full"])
